@@ -8,7 +8,6 @@ trainer can read our data and we can read theirs. Fields with defaults may be ab
 from __future__ import annotations
 
 import dataclasses
-import os
 import types
 import typing
 from collections.abc import Iterable, Iterator, Sequence
@@ -168,7 +167,7 @@ def write_records(path: Path, records: Iterable[Any], record: type) -> int:
     rows = [{f.name: getattr(r, f.name) for f in dataclasses.fields(record)} for r in records]
     partial = path.with_name(path.name + ".partial")
     pq.write_table(pa.Table.from_pylist(rows, schema=schema(record)), partial)
-    os.replace(partial, path)
+    partial.replace(path)
     return len(rows)
 
 

@@ -1,0 +1,73 @@
+"""Between messages and token ids, through the model's own chat template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+from minireason.errors import MissingError
+from minireason.records import Message
+
+
+class Chat:
+    """Encodes prompts and responses for one tokenizer.
+
+    A response is the text and the token that ends the assistant's turn: what the model is trained
+    to write and what stops its sampling are the same tokens.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        if not tokenizer.chat_template:
+            raise MissingError("the tokenizer has no chat template; add one to the model folder")
+        self.tokenizer = tokenizer
+        self.end_ids = self._turn_end()
+        self.stop_ids = frozenset({self.end_ids[0], tokenizer.eos_token_id} - {None})
+
+    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        """Token ids up to where the assistant's response begins."""
+        return self._encode(self._render(messages, add_generation_prompt=True))
+
+    def response_ids(self, response: str) -> list[int]:
+        """Token ids of a response with the end of the turn."""
+        return self._encode(response) + self.end_ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of sampled ids, special tokens left out."""
+        text = self.tokenizer.decode(list(ids), skip_special_tokens=True)
+        assert isinstance(text, str)
+        return text
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def _render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
+        text = self.tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=add_generation_prompt
+        )
+        assert isinstance(text, str)
+        return text
+
+    def _turn_end(self) -> list[int]:
+        """The ids the template puts after an assistant message, up to the first special token."""
+        marker = "\u241f"
+        text = self._render(
+            [{"role": "user", "content": "?"}, {"role": "assistant", "content": marker}],
+            add_generation_prompt=False,
+        )
+        special = set(self.tokenizer.all_special_ids) | {
+            token_id
+            for token_id, token in self.tokenizer.added_tokens_decoder.items()
+            if token.special
+        }
+        ids = self._encode(text.rpartition(marker)[2])
+        ends = [i for i, token_id in enumerate(ids) if token_id in special]
+        if not ends:
+            raise MissingError("the chat template does not end an assistant turn with a token")
+        return ids[: ends[0] + 1]
+
+
+def to_messages(question: str, system_prompt: str = "") -> list[Message]:
+    """The conversation that asks one question."""
+    system = [{"role": "system", "content": system_prompt}] if system_prompt else []
+    return [*system, {"role": "user", "content": question}]
