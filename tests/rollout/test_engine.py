@@ -1,0 +1,328 @@
+"""The sampler beside transformers' own generate and a plain forward, and against itself."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+from minireason.errors import SamplingError
+from minireason.model.attention import ATTENTION
+from minireason.rollout import cache as cache_module
+from minireason.rollout import engine as engine_module
+from minireason.rollout.engine import Completion, Engine, Request
+from minireason.rollout.sampling import SamplingParams
+
+VOCABULARY = 61
+SHAPE: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 48,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "initializer_range": 0.3,  # peaked enough that argmax is far from a tie
+}
+
+
+def phi3(attention: str = ATTENTION) -> PreTrainedModel:
+    rope = {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.75}
+    torch.manual_seed(0)
+    return Phi3ForCausalLM(
+        Phi3Config(
+            **SHAPE, tie_word_embeddings=True, rope_parameters=rope, attn_implementation=attention
+        )
+    ).eval()
+
+
+def qwen2(attention: str = ATTENTION) -> PreTrainedModel:
+    torch.manual_seed(0)
+    return Qwen2ForCausalLM(Qwen2Config(**SHAPE, attn_implementation=attention)).eval()
+
+
+def llama(attention: str = ATTENTION) -> PreTrainedModel:
+    torch.manual_seed(0)
+    return LlamaForCausalLM(LlamaConfig(**SHAPE, attn_implementation=attention)).eval()
+
+
+@pytest.fixture(scope="module")
+def model() -> PreTrainedModel:
+    return phi3()
+
+
+def prompts(num: int, seed: int = 0) -> list[list[int]]:
+    """Ragged random prompts of 1 to 20 tokens."""
+    draw = random.Random(seed)
+    return [[draw.randrange(3, VOCABULARY) for _ in range(draw.randint(1, 20))] for _ in range(num)]
+
+
+def requests(num: int, seed: int = 0, **settings: Any) -> list[Request]:
+    """Ragged prompts; every request has its own seed."""
+    settings = {"temperature": 0.8, "top_p": 0.9, "max_tokens": 12} | settings
+    return [
+        Request(prompt, SamplingParams(**settings, seed=index))
+        for index, prompt in enumerate(prompts(num, seed))
+    ]
+
+
+def teacher_forced(
+    model: PreTrainedModel, prompt: list[int], response: list[int], temperature: float = 1.0
+) -> list[float]:
+    """The log-probability of each response token by one plain forward of this sequence alone."""
+    tokens = torch.tensor([prompt + response])
+    length = tokens.shape[1]
+    mask = torch.ones(length, length, dtype=torch.bool).tril()[None, None]
+    with torch.no_grad():
+        logits = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits[0]
+    logprobs = (logits.float() / temperature).log_softmax(-1)[len(prompt) - 1 : -1]
+    return logprobs.gather(-1, torch.tensor(response)[:, None])[:, 0].tolist()
+
+
+def assert_same(ours: list[Completion], theirs: list[Completion]) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.token_ids == other.token_ids
+        assert one.finish_reason == other.finish_reason
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+
+
+@pytest.mark.parametrize("build", [phi3, qwen2, llama])
+def test_greedy_tokens_equal_those_of_transformers_generate(build: Any) -> None:
+    ours, theirs = build(), build("sdpa")
+    theirs.load_state_dict(ours.state_dict())
+    asked = requests(7, temperature=0.0, max_tokens=15)
+    results = Engine(ours, [2], max_batch=3).generate(asked)
+    for request, completion in zip(asked, results, strict=True):
+        expected = theirs.generate(
+            torch.tensor([request.prompt_ids]),
+            attention_mask=torch.ones(1, len(request.prompt_ids), dtype=torch.int64),
+            do_sample=False,
+            max_new_tokens=15,
+            eos_token_id=2,
+        )[0, len(request.prompt_ids) :].tolist()
+        assert completion.token_ids == expected
+
+
+@pytest.mark.parametrize("build", [phi3, qwen2, llama])
+@pytest.mark.parametrize("temperature", [0.0, 0.7, 1.3])
+def test_logprobs_equal_a_teacher_forced_forward(build: Any, temperature: float) -> None:
+    model = build()
+    asked = requests(9, temperature=temperature, top_p=0.8)
+    results = Engine(model, [2], max_batch=4).generate(asked)
+    for request, completion in zip(asked, results, strict=True):
+        expected = teacher_forced(
+            model, request.prompt_ids, completion.token_ids, temperature or 1.0
+        )
+        assert completion.logprobs == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("max_batch", [1, 2, 5, 16, 64])
+def test_a_result_does_not_depend_on_the_batch_size(model: PreTrainedModel, max_batch: int) -> None:
+    asked = requests(20)
+    alone = [Engine(model, [2]).generate([request])[0] for request in asked]
+    assert_same(Engine(model, [2], max_batch=max_batch).generate(asked), alone)
+
+
+def test_a_result_does_not_depend_on_its_neighbours(model: PreTrainedModel) -> None:
+    engine = Engine(model, [2], max_batch=8)
+    asked, others = requests(6), requests(6, seed=1, temperature=0.0, max_tokens=30)
+    pairs = zip(asked, others, strict=True)
+    mixed = engine.generate([request for pair in pairs for request in pair])
+    assert_same(mixed[::2], engine.generate(asked))
+    assert_same(mixed[1::2], engine.generate(others))
+
+
+@pytest.mark.parametrize("max_batch", [1, 3, 8, 64])
+def test_equal_prompts_share_a_prefill_and_sample_as_if_apart(
+    model: PreTrainedModel, max_batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [
+        Request(prompt, SamplingParams(temperature=1.0, max_tokens=6 + seed, seed=seed))
+        for seed in range(5)
+        for prompt in prompts(4)
+    ]
+    apart = [Engine(model, [2]).generate([request])[0] for request in asked]
+    prefilled: list[list[int]] = []
+    prefill = engine_module._Run._prefill
+
+    def counting(self: Any, some: Any) -> Any:
+        prefilled.extend(list(prompt) for prompt in some)
+        return prefill(self, some)
+
+    monkeypatch.setattr(engine_module._Run, "_prefill", counting)
+    assert_same(Engine(model, [2], max_batch=max_batch).generate(asked), apart)
+    assert sorted(prefilled) == sorted(prompts(4))
+
+
+def test_prefill_in_several_forwards_gives_the_same(
+    model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Engine(model, [2]).generate(requests(10))
+    monkeypatch.setattr(engine_module, "PREFILL_TOKENS", 25)
+    assert_same(Engine(model, [2]).generate(requests(10)), whole)
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf, 3e38])
+def test_a_slot_cannot_see_what_lay_in_it(
+    model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch, poison: float
+) -> None:
+    asked = requests(20, max_tokens=30)
+    clean = Engine(model, [2], max_batch=4).generate(asked)
+    monkeypatch.setattr(
+        cache_module,
+        "_allocate",
+        lambda like, slots, length: torch.full((slots, length, *like.shape[2:]), poison),
+    )
+    assert_same(Engine(model, [2], max_batch=4).generate(asked), clean)
+
+
+def test_the_cache_grows_and_stays_within_what_the_requests_need() -> None:
+    model = llama()
+    model.config.max_position_embeddings = 4096
+    params = SamplingParams(temperature=1.0, top_p=1.0, max_tokens=300)
+    asked = [Request([5] * length, params) for length in (3, 9, 40)]
+    results = Engine(model, [], max_batch=2).generate(asked)
+    for request, completion in zip(asked, results, strict=True):
+        expected = teacher_forced(model, request.prompt_ids, completion.token_ids)
+        assert completion.logprobs == pytest.approx(expected, abs=1e-3)
+
+
+def test_stop_tokens_end_a_response_and_are_kept_in_it(model: PreTrainedModel) -> None:
+    free = Engine(model, []).generate(requests(8, max_tokens=30))
+    stops = {free[0].token_ids[4], free[1].token_ids[7]}
+    for whole, cut in zip(
+        free, Engine(model, stops).generate(requests(8, max_tokens=30)), strict=True
+    ):
+        first = next((i for i, token in enumerate(whole.token_ids) if token in stops), None)
+        end = len(whole.token_ids) if first is None else first + 1
+        assert cut.token_ids == whole.token_ids[:end]
+        assert len(cut.logprobs) == end
+        assert cut.finish_reason == ("length" if first is None else "stop")
+
+
+def test_a_stop_token_at_the_length_limit_counts_as_a_stop(model: PreTrainedModel) -> None:
+    free = Engine(model, []).generate(requests(1, max_tokens=5))[0]
+    at_limit = free.token_ids.index(free.token_ids[4]) + 1
+    cut = Engine(model, [free.token_ids[4]]).generate(requests(1, max_tokens=at_limit))[0]
+    assert cut.finish_reason == "stop"
+
+
+@pytest.mark.parametrize("max_tokens", [1, 2, 9])
+def test_without_stop_tokens_every_response_has_the_asked_length(
+    model: PreTrainedModel, max_tokens: int
+) -> None:
+    for completion in Engine(model, [], max_batch=3).generate(requests(7, max_tokens=max_tokens)):
+        assert len(completion.token_ids) == len(completion.logprobs) == max_tokens
+        assert completion.finish_reason == "length"
+
+
+def test_the_same_seed_gives_the_same_output_and_another_another(model: PreTrainedModel) -> None:
+    def outputs(seed: int) -> list[int]:
+        params = SamplingParams(temperature=1.0, top_p=1.0, max_tokens=40, seed=seed)
+        return Engine(model, []).generate([Request([3, 4], params)])[0].token_ids
+
+    assert outputs(7) == outputs(7)
+    assert len({tuple(outputs(seed)) for seed in range(8)}) == 8
+
+
+def test_each_completion_is_reported_once_when_it_finishes(model: PreTrainedModel) -> None:
+    reported: dict[int, Completion] = {}
+    lengths = [9, 2, 5, 1, 7]
+    asked = [Request([3], SamplingParams(max_tokens=length)) for length in lengths]
+    results = Engine(model, [], max_batch=5).generate(asked, reported.__setitem__)
+    assert list(reported) == [3, 1, 2, 4, 0]
+    assert [reported[index] for index in range(5)] == results
+
+
+def test_no_requests_give_no_completions(model: PreTrainedModel) -> None:
+    assert Engine(model, [2]).generate([]) == []
+
+
+@pytest.mark.parametrize("is_training", [True, False])
+def test_the_model_is_left_as_it_was(is_training: bool) -> None:
+    model = phi3().train(is_training)
+    model.model.layers[0].eval()  # a frozen part stays frozen
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    model.config.use_cache = False
+    Engine(model, [2]).generate(requests(3))
+    assert model.training is is_training and not model.model.layers[0].training
+    assert model.config.use_cache is False and torch.is_grad_enabled()
+    assert all(torch.equal(before[name], p) for name, p in model.named_parameters())
+    assert all(p.requires_grad and p.grad is None for p in model.parameters())
+
+
+def test_the_mode_is_restored_after_an_error_in_the_callback() -> None:
+    model = phi3().train()
+    with pytest.raises(ZeroDivisionError):
+        Engine(model, [2]).generate(requests(3), lambda index, completion: 1 // 0)
+    assert model.training
+
+
+def test_new_weights_are_seen_at_once() -> None:
+    model = phi3()
+    engine = Engine(model, [])
+    before = engine.generate(requests(2, temperature=0.0))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(-0.5)
+    after = engine.generate(requests(2, temperature=0.0))
+    expected = teacher_forced(model, prompts(2)[0], after[0].token_ids)
+    assert before != after and after[0].logprobs == pytest.approx(expected, abs=1e-4)
+
+
+def test_bfloat16_runs_and_reports_float32_logprobs() -> None:
+    model = phi3().to(torch.bfloat16)
+    for completion in Engine(model, [2], max_batch=3).generate(requests(5)):
+        assert completion.logprobs and all(logprob <= 0 for logprob in completion.logprobs)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "max_tokens", "message"),
+    [
+        ([], 5, "empty prompt"),
+        ([3] * 100, 29, "needs 129 positions .* the limit is 128; lower max_tokens"),
+        ([3, VOCABULARY], 5, "outside 0..60"),
+        ([-1], 5, "outside 0..60"),
+    ],
+)
+def test_a_request_that_cannot_be_served_is_an_error(
+    model: PreTrainedModel, prompt: list[int], max_tokens: int, message: str
+) -> None:
+    asked = [*requests(1), Request(prompt, SamplingParams(max_tokens=max_tokens))]
+    with pytest.raises(SamplingError, match=f"request 1 .*{message}"):
+        Engine(model, [2]).generate(asked)
+
+
+def test_a_model_with_another_attention_is_an_error() -> None:
+    with pytest.raises(SamplingError, match=r"'sdpa'.*attn_implementation='minireason'"):
+        Engine(phi3("sdpa"), [2])
+
+
+def test_a_sliding_window_shorter_than_a_request_is_an_error() -> None:
+    model = phi3()
+    model.config.sliding_window = 16
+    with pytest.raises(SamplingError, match="sliding window is 16"):
+        Engine(model, [2]).generate([Request([3] * 10, SamplingParams(max_tokens=7))])
+
+
+def test_weights_that_give_nan_are_an_error() -> None:
+    model = phi3()
+    with torch.no_grad():
+        model.lm_head.weight[5] = math.nan
+    with pytest.raises(SamplingError, match="not finite"):
+        Engine(model, [2]).generate(requests(2))
