@@ -1,0 +1,23 @@
+"""What counts as the same answer where notation leaves a choice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Conventions:
+    """The choices behind a verdict; two runs are comparable only under the same conventions.
+
+    `percent_sign_optional`: a reference `9%` accepts `9`, the sign being its unit. The other way
+    round never holds: where the reference is `9`, the answer `9%` says 9/100.
+    `units_optional`: a unit or word after a number is dropped on both sides, `5 cm` is `5`.
+    `thousands_separators`: `1,234` and `1 234` are 1234. It never applies to kind "tuple".
+    `irrational_places`: a decimal equals an irrational number if they agree when rounded to this
+    many places. A decimal equals a fraction only if it is exactly that fraction: 0.33 is not 1/3.
+    """
+
+    percent_sign_optional: bool = True
+    units_optional: bool = True
+    thousands_separators: bool = True
+    irrational_places: int = 12
