@@ -1,0 +1,74 @@
+"""A run folder becomes one HTML page: no network, no external files, readable without scripts."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from minireason.evaluate.ladder import change_text, interval_text, percent, points
+from minireason.report import data_flow, overview, responses, training
+from minireason.report.run_data import RunData, load_run
+
+
+def render_report(run_dir: Path) -> str:
+    """The report of a run folder as one self-contained HTML string.
+
+    Parts that are not there yet are said to be missing; an unreadable file raises DataError.
+    """
+    return render(load_run(run_dir))
+
+
+def write_report(run_dir: Path, out: Path) -> Path:
+    """Write the report of a run folder to `out`, atomically; return `out`."""
+    page = render_report(run_dir)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(out.name + ".partial")
+    partial.write_text(page, encoding="utf-8")
+    return partial.replace(out)
+
+
+def render(run: RunData) -> str:
+    """The page for run data already read."""
+    last = list(run.rungs.values())[-1].summary if run.rungs else None
+    return (
+        _environment()
+        .get_template("template.html")
+        .render(
+            run=run,
+            last=last,
+            benchmarks=overview.benchmark_names(run),
+            headlines=overview.headlines(run),
+            rows=overview.rows_of(run),
+            missing_rungs=overview.missing_rungs(run),
+            ladder_charts=overview.ladder_charts(run),
+            breakdowns=overview.breakdowns(run),
+            length_charts=overview.length_charts(run),
+            stages=training.stage_views(run),
+            flow=data_flow.flow_lines(run),
+            questions=responses.chosen_questions(run),
+            style=_asset("style.css"),
+            script=_asset("report.js"),
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("minireason", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters = (percent, points, interval_text, change_text)
+    environment.filters |= {function.__name__: function for function in filters}
+    environment.filters |= {"rung": overview.rung_label, "shorten": responses.shorten}
+    return environment
+
+
+def _asset(name: str) -> Markup:
+    # Our own files: the only text that enters the page unescaped.
+    return Markup(files("minireason.report").joinpath(name).read_text(encoding="utf-8"))

@@ -1,0 +1,101 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from minireason.evaluate.compare import compare
+from minireason.records import LEVELS
+from minireason.report.data_flow import flow_lines
+from minireason.report.overview import breakdowns, headlines
+from minireason.report.responses import NUM_QUESTIONS, chosen_questions, shorten
+from minireason.report.run_data import RunData, load_run
+from minireason.report.training import stage_views
+
+
+@pytest.fixture(scope="module")
+def run(full_run: Path) -> RunData:
+    return load_run(full_run)
+
+
+def test_the_headline_gain_is_the_paired_difference_of_first_and_last(run: RunData) -> None:
+    first, last = run.rungs["base"], run.rungs["rlvr"]
+    change = compare(first.samples["harder"], last.samples["harder"])
+    headline = next(h for h in headlines(run) if h.benchmark == "harder")
+    assert headline.gain == f"{100 * change.difference:+.1f}"
+    assert headline.is_beyond == (change.ci_low > 0)
+
+
+def test_a_rung_asked_other_questions_gives_the_reason_for_no_interval(run: RunData) -> None:
+    samples = run.rungs["rlvr"].samples["harder"]
+    kept, removed = samples[:-2], samples[-2:]
+    run.rungs["rlvr"].samples["harder"] = kept
+    try:
+        headline = next(h for h in headlines(run) if h.benchmark == "harder")
+    finally:
+        run.rungs["rlvr"].samples["harder"] = samples
+    assert removed[0].question_id in headline.interval
+
+
+def test_breakdowns_have_a_cell_for_every_rung(run: RunData) -> None:
+    tables = breakdowns(run)
+    assert [(t["benchmark"], t["kind"]) for t in tables][:2] == [
+        ("held-out", "level"),
+        ("held-out", "domain"),
+    ]
+    assert all(len(rates) == 5 for table in tables for _, rates in table["lines"])
+
+
+def test_questions_mix_levels_and_those_that_differ_come_first(run: RunData) -> None:
+    views = chosen_questions(run)
+    assert len(views) == NUM_QUESTIONS
+    assert {view.question.level for view in views} == set(LEVELS)
+    differs = [view.differs for view in views]
+    assert differs == sorted(differs, reverse=True)
+    for view in views:
+        assert [rung for rung, _ in view.answers] == ["base", "midtrain", "sft", "dpo", "rlvr"]
+        assert {s.question_id for _, s in view.answers if s} == {view.question.question_id}
+
+
+def test_a_long_response_says_how_much_is_left_out() -> None:
+    assert shorten("short") == "short"
+    text = shorten("a" * 4000 + "b" * 1234 + "c" * 2000)
+    assert "[… 1,234 characters left out …]" in text
+    assert "b" not in text.replace("characters", "")
+
+
+def test_the_flow_sorts_reasons_by_count_and_shows_the_share_kept(run: RunData) -> None:
+    lines = {line.step: line for line in flow_lines(run)}
+    assert lines["curate"].dropped == (("near copy", "4,100"), ("repetitive", "2,300"))
+    assert lines["curate"].kept == pytest.approx(100 * 24800 / 31200)
+    assert lines["rollout"].kept is None
+    assert ("unknown", "900") in lines["verify"].other
+
+
+def test_nested_drop_counts_read_like_flat_ones(tmp_path: Path) -> None:
+    (tmp_path / "pairs").mkdir()
+    rows = {"in": 3, "out": 1, "dropped": {"no answer": 2}}
+    (tmp_path / "pairs" / "manifest.json").write_text(json.dumps({"rows": rows}))
+    line = next(line for line in flow_lines(load_run(tmp_path)) if line.step == "pairs")
+    assert line.dropped == (("no answer", "2"),)
+
+
+def test_a_repeated_step_counts_once_as_logged_last(tmp_path: Path) -> None:
+    (tmp_path / "sft").mkdir()
+    rows = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 9.0}, {"step": 2, "loss": 2.0}]
+    (tmp_path / "sft" / "metrics.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert load_run(tmp_path).stages["sft"].metrics["loss"] == [(1, 3.0), (2, 2.0)]
+
+
+def test_values_that_are_not_finite_are_counted_beside_the_chart(tmp_path: Path) -> None:
+    (tmp_path / "sft").mkdir()
+    (tmp_path / "sft" / "metrics.jsonl").write_text('{"step": 1, "loss": NaN, "num_tokens": 5}')
+    sft = stage_views(load_run(tmp_path))[1]
+    assert sft.panels[0].warning == "1 values are not finite and not drawn"
+    assert "5 tokens" in sft.facts
+
+
+def test_a_stage_without_any_known_metric_has_logged_none(tmp_path: Path) -> None:
+    (tmp_path / "dpo").mkdir()
+    (tmp_path / "dpo" / "metrics.jsonl").write_text("")
+    dpo = stage_views(load_run(tmp_path))[2]
+    assert (dpo.panels, dpo.facts) == ([], "0 logged steps")
