@@ -100,15 +100,13 @@ def _compare_choice(reference: str, answer: str, kind: str) -> Comparison | None
 
 def _compare_text(reference: str, answer: str) -> Comparison | None:
     gold, given = plain_text(reference), plain_text(answer)
-    if not _is_words(gold):
+    if not _WORDS.fullmatch(gold) or not _WORDS.fullmatch(given):
         return None
-    if gold == given:
+    if gold == given and len(gold) > 1:
         return Comparison("correct", "text")
-    return Comparison("incorrect", "text") if _is_words(given) else None
-
-
-def _is_words(text: str) -> bool:
-    return bool(_WORDS.fullmatch(text)) and any(len(word) > 3 for word in text.split())
+    is_product = sorted(gold) == sorted(given)  # abcd and badc may be products of variables
+    is_word = any(len(word) > 3 for word in (*gold.split(), *given.split()))
+    return Comparison("incorrect", "text") if is_word and not is_product else None
 
 
 def _compare_values(

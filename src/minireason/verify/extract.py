@@ -21,10 +21,14 @@ _MAX_BOXES = 20
 
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BARE_BOX = re.compile(r"[ \t]+(-?[^\s${}\\]+|\\[a-zA-Z]+)")
-_BOX_GAP = re.compile(r"^[^.\n]{0,40}?(?:,|;|\band|\bor)$|^$")
+_BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])|boxed(?=\{)")
+_OPENING = re.compile(r"\s*\{")
+_BOX_GAP = re.compile(r"(?:[^.\n]{0,40}\b)?(?:and|or)$|[,;]?$")
 _GAP_NOISE = re.compile(r"\\(?:text\w*|mbox|quad|qquad|[,;:! ()\[\]])|[${}~\s]")
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
-_PHRASE = re.compile(r"(?i)\banswers?\b[^.:\n=]{0,60}?(?:\bis\b|\bare\b|:|=)[*_\s]*(?:is\b\s*)?:?")
+_PHRASE = re.compile(
+    r"(?i)(?:\banswers?\b[^.:\n=]{0,60}?(?:\b(?:is|are|be)\b|:|=)|(?m:^A:))[*_\s]*(?:is\b\s*)?:?"
+)
 _SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|<\||\bI hope\b")
 _FORMULA = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _WORD = re.compile(r"(?<![\\a-zA-Z])(?!sqrt|pi\b|sin|cos|tan|log|ln|exp)[a-zA-Z]{2,}")
@@ -78,47 +82,37 @@ def _apply_rules(text: str, is_choice: bool) -> Extraction:
         if is_choice and (letter := _last_letter(part)):
             return Extraction(letter, "choice")
     short = text.strip() if len(text) <= 2 * _SHORT else ""
-    if short and len(short) <= _SHORT:
+    if short and len(short) <= _SHORT and "\n" not in short:
         return Extraction(short if is_choice else _read_prose(short.rstrip(".")), "whole")
     return Extraction("", "none")
 
 
 def _boxed(text: str) -> Extraction | None:
     """The last box, joined with the boxes it is listed with: `\\boxed{1}` and `\\boxed{2}`."""
-    start = _last_box(text, len(text))
-    if start < 0:
+    boxes = list(_BOX.finditer(text))
+    if not boxes:
         return None
-    content = _box_content(text, start, len(text))
+    last = boxes.pop()
+    content = _box_content(text, last.end(), len(text))
     if content is None:
         return Extraction("", "unclosed_box")
-    contents = [content[0].strip()]
-    while len(contents) < _MAX_BOXES:
-        before = _last_box(text, start)
-        earlier = _box_content(text, before, start) if before >= 0 else None
+    contents, start = [content[0].strip()], last.start()
+    while boxes and len(contents) < _MAX_BOXES:
+        before = boxes.pop()
+        earlier = _box_content(text, before.end(), start)
         if earlier is None or not _is_listing(text[earlier[1] : start]):
             break
         contents.insert(0, earlier[0].strip())
-        start = before
+        start = before.start()
     return Extraction(", ".join(dict.fromkeys(c for c in contents if c)), "boxed")
 
 
-def _last_box(text: str, end: int) -> int:
-    """Where the last box before `end` begins (at the b of `boxed`), or -1."""
-    while True:
-        start = max(text.rfind("boxed", 0, end), text.rfind("fbox", 0, end))
-        is_command = start > 0 and text[start - 1] == "\\"
-        if start < 0 or is_command or text[start : start + 6] == "boxed{":
-            return start
-        end = start
-
-
 def _box_content(text: str, start: int, end: int) -> tuple[str, int] | None:
-    """What the box holds and where it ends; None if it does not close before `end`."""
-    name_end = start + (5 if text.startswith("boxed", start) else 4)
-    bare = _BARE_BOX.match(text, name_end, end)
+    """What a box holds and where it ends; None if it does not close before `end`."""
+    bare = _BARE_BOX.match(text, start, end)
     if bare:
         return bare[1].rstrip(".,;"), bare.end()
-    opening = re.compile(r"\s*\{").match(text, name_end, end)
+    opening = _OPENING.match(text, start, end)
     if opening is None:
         return None
     depth = 1
@@ -134,10 +128,7 @@ def _braces(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
 
 
 def _is_listing(gap: str) -> bool:
-    if len(gap) > 80:
-        return False
-    words = _GAP_NOISE.sub(" ", gap.replace("boxed", "")).rstrip(" \\").strip()
-    return bool(_BOX_GAP.match(words)) and (bool(words) or not gap.strip(" $\\"))
+    return len(gap) <= 80 and bool(_BOX_GAP.match(_GAP_NOISE.sub(" ", gap).rstrip(" \\").strip()))
 
 
 def _last_hashes(text: str) -> str:

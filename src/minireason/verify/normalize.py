@@ -38,9 +38,9 @@ _COMMANDS = {
 _UNITS = (
     r"(?:square|cubic|sq\.?|cu\.?)?\s*(?:units?|degrees?|radians?|rad|dollars?|cents?|euros?|yuan|"
     r"pounds?|miles?|mi|mph|kilomet(?:er|re)s?|km|met(?:er|re)s?|centimet(?:er|re)s?|cm|"
-    r"millimet(?:er|re)s?|mm|m|inch(?:es)?|in|feet|foot|ft|yards?|yd|kilograms?|kg|grams?|g|"
-    r"lit(?:er|re)s?|ml|seconds?|sec|s|minutes?|min|hours?|hrs?|h|days?|weeks?|months?|years?|"
-    r"people|students?|ways|times|points?|terms?|integers?|solutions?)"
+    r"millimet(?:er|re)s?|mm|inch(?:es)?|in|feet|foot|ft|yards?|yd|kilograms?|kg|grams?|"
+    r"lit(?:er|re)s?|ml|seconds?|sec|minutes?|min|hours?|hrs?|days?|weeks?|months?|years?|"
+    r"(?<= )[mgsh]|people|students?|ways|times|points?|terms?|integers?|solutions?)"
     r"(?:\s*(?:/|per)\s*(?:second|minute|hour|day|week|s|h|hr))?"
 )
 _TEXT = r"\\(?:text\w*|mathrm|mathbf|mathit|mathsf|mbox|hbox|operatorname\*?|rm|bf)\s*\{([^{}]*)\}"
@@ -109,7 +109,10 @@ def _words(text: str, conventions: Conventions) -> str:
     text = re.sub(r",\s*(?:,\s*)+", ",", text)
     text = _PERCENT.sub("%", text)
     if conventions.units_optional:
-        text = _TRAILING_UNIT.sub("", _TRAILING_TEXT.sub("", text))
+        text = _TRAILING_TEXT.sub("", text)
+        unit = _TRAILING_UNIT.search(text)
+        if unit and not re.search("[a-zA-Z]", _COMMAND.sub("", text[: unit.start()])):
+            text = text[: unit.start()]
     text = re.sub(_TEXT, r" \1 ", text)
     text = _DEGREES.sub("", text)
     text = _PLAIN_NAME.sub(lambda m: _PLAIN_NAMES.get(m[1], r"\infty") + " ", text)

@@ -32,7 +32,7 @@ def equal_expressions(reference: str, answer: str, places: int) -> bool:
     from math_verify import verify
 
     gold, given = _parse("reference", reference), _parse("answer", answer)
-    return verify(
+    is_equal = verify(
         gold,
         given,
         float_rounding=places,
@@ -40,6 +40,20 @@ def equal_expressions(reference: str, answer: str, places: int) -> bool:
         timeout_seconds=None,
         raise_on_error=True,
     )
+    if not is_equal:
+        _evaluate([*gold, *given])
+    return is_equal
+
+
+def _evaluate(expressions: list[Any]) -> None:
+    """Let a lack of memory or stack show: math-verify takes either for a difference."""
+    for expression in expressions:
+        try:
+            expression.doit()
+        except (MemoryError, RecursionError):
+            raise
+        except Exception:
+            continue
 
 
 def _parse(name: str, latex: str) -> list[Any]:

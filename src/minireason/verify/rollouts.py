@@ -1,0 +1,36 @@
+"""Verdicts for rollouts: the answers of many responses checked against their questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from minireason.errors import DataError
+from minireason.records import Question, Rollout, Verdict
+from minireason.verify.verifier import Verifier
+
+
+def verify_rollouts(
+    verifier: Verifier, questions: Iterable[Question], rollouts: Sequence[Rollout]
+) -> list[Verdict]:
+    """One verdict a rollout, in order. A rollout of a question that is not given is an error."""
+    by_id = {question.id: question for question in questions}
+    for rollout in rollouts:
+        if rollout.question_id not in by_id:
+            raise DataError(
+                f"a rollout answers {rollout.question_id!r}, which is no known question"
+            )
+    asked = [by_id[rollout.question_id] for rollout in rollouts]
+    decisions = verifier.verify_batch(
+        [(r.response, q.answer, q.answer_kind) for r, q in zip(rollouts, asked, strict=True)]
+    )
+    return [
+        Verdict(
+            question_id=rollout.question_id,
+            index=rollout.index,
+            verdict=decision.verdict,
+            extracted=decision.extracted,
+            method=decision.method,
+            reason=decision.reason,
+        )
+        for rollout, decision in zip(rollouts, decisions, strict=True)
+    ]

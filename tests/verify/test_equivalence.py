@@ -1,0 +1,120 @@
+"""The layers that need no worker, and the whole against the symbolic layer run in process."""
+
+import pytest
+
+from minireason.verify import Conventions
+from minireason.verify.equivalence import choice_letter, compare
+
+FAST = [
+    ("42", "42", "correct", "identical"),
+    (r"\frac{1}{2}", r"$\dfrac12$", "correct", "normalized"),
+    ("0.5", r"\frac{1}{2}", "correct", "rational"),
+    ("1/3", "0.333333", "incorrect", "rational"),
+    ("9", "9%", "incorrect", "rational"),
+    ("9%", "9", "correct", "rational"),
+    ("9%", "0.09", "correct", "rational"),
+    ("0.75", r"75\%", "correct", "rational"),
+    ("1000", "1,000.0", "correct", "rational"),
+    ("-3193", "3193", "incorrect", "rational"),
+    ("13/8", r"1 \frac{5}{8}", "correct", "rational"),
+    ("210", "2^{10}x", None, None),
+    ("x=2", "2", "correct", "rational"),
+    ("2=x", "2", "correct", "rational"),
+    (r"\text{Evelyn}", "evelyn", "correct", "text"),
+    ("odd", r"\text{oddd}", "incorrect", "text"),
+    ("(1,4.5)", r"(1,\frac{9}{2})", "correct", "structured"),
+    ("(0,9)", "[0,9)", "incorrect", "structured"),
+    ("(1,2)", "(2,1)", "incorrect", "structured"),
+    ("1,2", "2,1", "correct", "structured"),
+    (r"\{3, 2, 1\}", "1, 2, 3", "correct", "structured"),
+    ("4, 12, 2", "10, 4, 2", "incorrect", "structured"),
+    ("12", "(1,2)", "incorrect", "structured"),
+    (r"\pm 2021", "-2021, 2021", "correct", "structured"),
+    ("p=5,q=2;p=7,q=2", "(5,2),(7,2)", "correct", "structured"),
+    ("(p,q)=(3,2)", "(3, 2)", "correct", "structured"),
+    (r"x \in [-2,7]", "[-2,7]", "correct", "structured"),
+    (r"(2,12)\cup(12,102)", r"(12,102) \cup (2,12)", "correct", "structured"),
+    ("12:00", "1:00", "incorrect", "structured"),
+    ("C", "(C)", "correct", "choice"),
+    ("C", "B", "incorrect", "choice"),
+    ("(B)", r"\text{B}", "correct", "choice"),
+    ("", "5", "unknown", "input"),
+    ("5", "5" * 2001, "unknown", "input"),
+]
+
+
+@pytest.mark.parametrize(("reference", "answer", "verdict", "method"), FAST)
+def test_the_first_decisive_layer_decides(reference, answer, verdict, method):
+    decided = compare(reference, answer)
+    assert (decided and decided.verdict) == verdict
+    assert (decided and decided.method) == method
+
+
+@pytest.mark.parametrize(("kind", "verdict"), [("choice", "unknown"), ("", None)])
+def test_a_value_for_a_letter_cannot_be_read_as_a_choice(kind, verdict):
+    decided = compare("C", "17", kind)
+    assert (decided and decided.verdict) == verdict
+
+
+@pytest.mark.parametrize("text", ["B", "(B)", "B)", "B.", r"\text{B}", r"\textbf{(B)} 42", "b"])
+def test_a_choice_has_many_spellings(text):
+    assert choice_letter(text) == "B"
+
+
+def test_strict_percent_is_a_convention():
+    strict = Conventions(percent_sign_optional=False)
+    decided = compare("9%", "9", conventions=strict)
+    assert decided is not None
+    assert decided.verdict == "incorrect"
+
+
+SYMBOLIC = [
+    (r"3\sqrt{13}", r"\sqrt{117}", True),
+    (r"\frac{9}{4}\pi", r"\frac94\pi", True),
+    (r"168+48\sqrt{7}", r"24(7+2\sqrt{7})", True),
+    (r"x^{2}+2x+1", "(x+1)^2", True),
+    (r"x^2+2x+1", "x^3+2x+1", False),
+    (r"\tan^2(y)+1", r"\sec^2(y)", True),
+    (r"\sqrt{3}", r"\sqrt{2}", False),
+    (r"12\pi", "36", False),
+    ("12\\pi", r"12\phi", False),
+    ("x < 1", "-x > -1", True),
+    ("x > 5", "x < 5", False),
+    (r"\binom{10}{3}", "120", True),
+    (r"\frac{\sqrt{7}}{12}", r"\sqrt{\frac{7}{12}}", False),
+    (r"2^{10}", "1024", True),
+    (r"\frac{1}{3}x", r"\frac{1}{3x}", False),
+]
+
+
+@pytest.fixture(scope="module")
+def verifier():
+    from minireason.verify import Verifier
+
+    with Verifier() as verifier:
+        yield verifier
+
+
+@pytest.mark.parametrize(("reference", "answer", "equal"), SYMBOLIC)
+def test_the_symbolic_layer_agrees_with_math_verify(verifier, reference, answer, equal):
+    from math_verify import parse, verify
+
+    assert verify(parse(f"${reference}$"), parse(f"${answer}$")) is equal
+    assert verifier.compare(answer, reference).verdict == ("correct" if equal else "incorrect")
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "verdict"),
+    [
+        (r"(1, 2\sqrt{3})", r"(1, \sqrt{12})", "correct"),
+        (r"(1, 2\sqrt{3})", r"(1, \sqrt{13})", "incorrect"),
+        (r"\{\sqrt{8}, 1\}", r"1, 2\sqrt{2}", "correct"),
+        (r"1 \pm \sqrt{20}", r"1-2\sqrt{5}, 1+2\sqrt{5}", "correct"),
+        (r"0<f(x)<1", "(0,1)", "correct"),
+        (r"\sqrt{2}", "1.4142135623730951", "correct"),
+        (r"\sqrt{2}", "1.41421", "incorrect"),
+        ("5", r"\frac{", "unknown"),
+    ],
+)
+def test_structure_and_symbols_work_together(verifier, reference, answer, verdict):
+    assert verifier.compare(answer, reference).verdict == verdict
