@@ -22,6 +22,7 @@ from minireason.errors import SamplingError
 from minireason.model.attention import ATTENTION
 from minireason.rollout import cache as cache_module
 from minireason.rollout import engine as engine_module
+from minireason.rollout.cache import SlotCache
 from minireason.rollout.engine import Completion, Engine, Request
 from minireason.rollout.sampling import SamplingParams
 
@@ -191,7 +192,14 @@ def test_a_slot_cannot_see_what_lay_in_it(
     assert_same(Engine(model, [2], max_batch=4).generate(asked), clean)
 
 
-def test_the_cache_grows_and_stays_within_what_the_requests_need() -> None:
+def test_the_cache_grows_and_stays_within_what_the_requests_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lengths: list[int] = []
+    grow = SlotCache.grow
+    monkeypatch.setattr(
+        SlotCache, "grow", lambda self, length: (lengths.append(length), grow(self, length))
+    )
     model = llama()
     model.config.max_position_embeddings = 4096
     params = SamplingParams(temperature=1.0, top_p=1.0, max_tokens=300)
@@ -200,6 +208,7 @@ def test_the_cache_grows_and_stays_within_what_the_requests_need() -> None:
     for request, completion in zip(asked, results, strict=True):
         expected = teacher_forced(model, request.prompt_ids, completion.token_ids)
         assert completion.logprobs == pytest.approx(expected, abs=1e-3)
+    assert lengths == [340]  # 40 prompt and 300 response tokens; it began with 256
 
 
 def test_stop_tokens_end_a_response_and_are_kept_in_it(model: PreTrainedModel) -> None:

@@ -10,7 +10,7 @@ sorted nucleus. Both draws, given where they land, follow the truncated distribu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -31,8 +31,9 @@ class Settings:
     top_k: torch.Tensor
     key: torch.Tensor
     step: torch.Tensor
-    is_greedy: bool
-    is_truncated: bool
+    is_greedy: bool  # every row
+    has_greedy: bool  # some row
+    is_truncated: bool  # some row
 
     @staticmethod
     def of(params: Sequence[SamplingParams], device: torch.device | str = "cpu") -> Settings:
@@ -47,6 +48,7 @@ class Settings:
             key=torch.tensor([_signed(_mix(p.seed & _WORD)) for p in params], device=device),
             step=torch.zeros(len(params), dtype=torch.int64, device=device),
             is_greedy=not any(drawn),
+            has_greedy=not all(drawn),
             is_truncated=any(top_k) or min(top_p, default=1.0) < 1,
         )
 
@@ -57,7 +59,7 @@ class Settings:
     def rows(self, rows: slice | torch.Tensor) -> Settings:
         """The settings of some rows: a view for a slice, a copy for indices."""
         temperature, top_p, top_k, key, step = (tensor[rows] for tensor in self.tensors())
-        return Settings(temperature, top_p, top_k, key, step, self.is_greedy, self.is_truncated)
+        return replace(self, temperature=temperature, top_p=top_p, top_k=top_k, key=key, step=step)
 
 
 @torch.no_grad()
@@ -70,9 +72,12 @@ def sample(logits_BV: torch.Tensor, settings: Settings) -> tuple[torch.Tensor, t
     temperature = settings.temperature
     scale = torch.where(temperature > 0, temperature, torch.ones_like(temperature))
     logprobs_BV = torch.log_softmax(logits_BV.float() / scale[:, None], dim=-1)
-    tokens = logprobs_BV.argmax(-1)
-    if not settings.is_greedy:
-        tokens = torch.where(temperature > 0, _draw(logprobs_BV.exp(), settings), tokens)
+    if settings.is_greedy:
+        tokens = logprobs_BV.argmax(-1)
+    else:
+        tokens = _draw(logprobs_BV.exp(), settings)
+        if settings.has_greedy:
+            tokens = torch.where(temperature > 0, tokens, logprobs_BV.argmax(-1))
     return tokens, logprobs_BV.gather(-1, tokens[:, None])[:, 0]
 
 
