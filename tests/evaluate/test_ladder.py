@@ -1,8 +1,11 @@
 import io
+import json
 
+import pytest
 from rich.console import Console
 
-from minireason.evaluate.ladder import ladder_rows, ladder_table, points
+from minireason.errors import DataError
+from minireason.evaluate.ladder import ladder_rows, ladder_table, points, read_summaries
 from minireason.evaluate.summary import summarize
 
 
@@ -37,3 +40,14 @@ def test_an_empty_ladder_is_an_empty_table() -> None:
 
 def test_points_carry_their_sign_and_zero_has_none() -> None:
     assert [points(d) for d in (0.123, -0.05, 0.0, -0.0001)] == ["+12.3", "−5.0", "0.0", "0.0"]
+
+
+def test_the_summaries_of_a_run_folder_are_those_that_are_there(make_samples, tmp_path) -> None:
+    for summary in ladder(make_samples):
+        folder = tmp_path / f"evaluate-{summary['rung']}"
+        folder.mkdir()
+        (folder / "summary.json").write_text(json.dumps(summary))
+    assert [summary.rung for summary in read_summaries(tmp_path)] == ["base", "sft"]
+    (tmp_path / "evaluate-sft" / "summary.json").write_text("{")
+    with pytest.raises(DataError, match=r"evaluate-sft/summary\.json is not readable JSON"):
+        read_summaries(tmp_path)

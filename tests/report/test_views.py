@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -6,8 +7,8 @@ import pytest
 from minireason.evaluate.compare import compare
 from minireason.records import LEVELS
 from minireason.report.data_flow import flow_lines
-from minireason.report.overview import breakdowns, headlines
-from minireason.report.responses import NUM_QUESTIONS, chosen_questions, shorten
+from minireason.report.overview import breakdowns, headlines, missing_rungs
+from minireason.report.responses import chosen_questions, shorten
 from minireason.report.run_data import RunData, load_run
 from minireason.report.training import stage_views
 
@@ -46,8 +47,8 @@ def test_breakdowns_have_a_cell_for_every_rung(run: RunData) -> None:
 
 
 def test_questions_mix_levels_and_those_that_differ_come_first(run: RunData) -> None:
-    views = chosen_questions(run)
-    assert len(views) == NUM_QUESTIONS
+    views = chosen_questions(run, 8)
+    assert len(views) == 8
     assert {view.question.level for view in views} == set(LEVELS)
     differs = [view.differs for view in views]
     assert differs == sorted(differs, reverse=True)
@@ -89,9 +90,12 @@ def test_a_repeated_step_counts_once_as_logged_last(tmp_path: Path) -> None:
 def test_values_that_are_not_finite_are_counted_beside_the_chart(tmp_path: Path) -> None:
     (tmp_path / "sft").mkdir()
     (tmp_path / "sft" / "metrics.jsonl").write_text('{"step": 1, "loss": NaN, "num_tokens": 5}')
+    (tmp_path / "sft" / "timing.jsonl").write_text(
+        "\n".join(json.dumps({"step": s, "elapsed_s": 50.0}) for s in (1, 2))
+    )
     sft = stage_views(load_run(tmp_path))[1]
     assert sft.panels[0].warning == "1 values are not finite and not drawn"
-    assert "5 tokens" in sft.facts
+    assert sft.facts == "1 logged steps · 5 tokens · 1 min 40 s"
 
 
 def test_a_stage_without_any_known_metric_has_logged_none(tmp_path: Path) -> None:
@@ -99,3 +103,23 @@ def test_a_stage_without_any_known_metric_has_logged_none(tmp_path: Path) -> Non
     (tmp_path / "dpo" / "metrics.jsonl").write_text("")
     dpo = stage_views(load_run(tmp_path))[2]
     assert (dpo.panels, dpo.facts) == ([], "0 logged steps")
+
+
+def test_a_pretrained_rung_takes_the_place_of_the_base(run: RunData) -> None:
+    rungs = {"pretrain": run.rungs["base"], "sft": run.rungs["sft"]}
+    pretrained = dataclasses.replace(run, rungs=rungs)
+    assert missing_rungs(pretrained) == ["Mid-train", "DPO", "RLVR"]
+    assert missing_rungs(dataclasses.replace(run, rungs={})) == [
+        "Base",
+        *["Mid-train", "SFT", "DPO", "RLVR"],
+    ]
+
+
+def test_rows_dropped_by_a_training_stage_are_in_the_flow(tmp_path: Path) -> None:
+    assert "sft" not in [line.step for line in flow_lines(load_run(tmp_path))]
+    (tmp_path / "sft").mkdir()
+    rows = {"in": 9, "out": 7, "dropped: overlong": 2}
+    (tmp_path / "sft" / "manifest.json").write_text(json.dumps({"rows": rows}))
+    lines = flow_lines(load_run(tmp_path))
+    assert [line.step for line in lines][3:6] == ["curate", "sft", "pairs"]
+    assert lines[4].dropped == (("overlong", "2"),)

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from minireason.evaluate.schema import BenchmarkSummary, Change, Summary, rung_rank
+from minireason.evaluate.schema import (
+    RUNGS,
+    BenchmarkSummary,
+    Change,
+    Summary,
+    read_summary,
+    rung_rank,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +26,12 @@ class LadderRow:
     rung: str
     model: str
     cells: dict[str, BenchmarkSummary | None]
+
+
+def read_summaries(run_dir: Path) -> list[Summary]:
+    """The summaries of the rungs that a run folder has evaluated, in the recipe's order."""
+    paths = [run_dir / f"evaluate-{rung}" / "summary.json" for rung in RUNGS]
+    return [read_summary(path) for path in paths if path.exists()]
 
 
 def ladder_rows(summaries: Sequence[Summary | Mapping[str, Any]]) -> list[LadderRow]:

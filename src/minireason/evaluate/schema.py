@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-RUNGS = ("base", "midtrain", "sft", "dpo", "rlvr")
+from minireason.errors import DataError
+
+# A run starts from a base model or, in the demo's own recipe, by pretraining one.
+RUNGS = ("pretrain", "base", "midtrain", "sft", "dpo", "rlvr")
 
 
 class _Model(BaseModel):
@@ -72,6 +77,18 @@ class Summary(_Model):
     model: str
     sampling: dict[str, Any] = Field(default_factory=dict)
     benchmarks: dict[str, BenchmarkSummary]
+
+
+def read_summary(path: Path) -> Summary:
+    """Read a `summary.json`. Raises DataError naming the file, and the field where one is wrong."""
+    try:
+        return Summary.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise DataError(f"{path}: {where}: {first['msg']}") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not readable JSON: {error}") from error
 
 
 def rung_rank(rung: str) -> tuple[int, str]:

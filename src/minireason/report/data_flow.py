@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from minireason.report.run_data import STEPS, RunData, Step
+from minireason.report.run_data import DATA_STEPS, STEPS, RunData, Step
 from minireason.report.scales import duration
 
 _DROPPED = "dropped:"
@@ -26,9 +26,10 @@ class FlowLine:
 
 
 def flow_lines(run: RunData) -> list[FlowLine]:
-    """The six data steps in order; a step that has not run says so."""
+    """The steps in order; a data step that has not run says so, a training stage is left out."""
     done = {step.name: step for step in run.steps}
-    return [_line(done[name]) if name in done else FlowLine(name, False) for name in STEPS]
+    shown = [name for name in STEPS if name in done or name in DATA_STEPS]
+    return [_line(done[name]) if name in done else FlowLine(name, False) for name in shown]
 
 
 def _line(step: Step) -> FlowLine:

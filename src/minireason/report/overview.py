@@ -19,7 +19,14 @@ from minireason.report.charts import (
 )
 from minireason.report.run_data import RunData
 
-LABELS = {"base": "Base", "midtrain": "Mid-train", "sft": "SFT", "dpo": "DPO", "rlvr": "RLVR"}
+LABELS = {
+    "pretrain": "Pretrain",
+    "base": "Base",
+    "midtrain": "Mid-train",
+    "sft": "SFT",
+    "dpo": "DPO",
+    "rlvr": "RLVR",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +53,10 @@ def rows_of(run: RunData) -> list[LadderRow]:
 
 
 def missing_rungs(run: RunData) -> list[str]:
-    """The labels of the rungs that were not evaluated."""
-    return [rung_label(name) for name in RUNGS if name not in run.rungs]
+    """The labels of the rungs that were not evaluated; a pretrained rung stands for the base."""
+    start = "pretrain" if "pretrain" in run.rungs else "base"
+    wanted = [start, *(name for name in RUNGS if name not in ("pretrain", "base"))]
+    return [rung_label(name) for name in wanted if name not in run.rungs]
 
 
 def benchmark_names(run: RunData) -> list[str]:

@@ -13,24 +13,25 @@ from minireason.report import data_flow, overview, responses, training
 from minireason.report.run_data import RunData, load_run
 
 
-def render_report(run_dir: Path) -> str:
+def render_report(run_dir: Path, num_examples: int = 8) -> str:
     """The report of a run folder as one self-contained HTML string.
 
+    `num_examples` questions are shown with every rung's response.
     Parts that are not there yet are said to be missing; an unreadable file raises DataError.
     """
-    return render(load_run(run_dir))
+    return render(load_run(run_dir), num_examples)
 
 
-def write_report(run_dir: Path, out: Path) -> Path:
+def write_report(run_dir: Path, out: Path, num_examples: int = 8) -> Path:
     """Write the report of a run folder to `out`, atomically; return `out`."""
-    page = render_report(run_dir)
+    page = render_report(run_dir, num_examples)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".partial")
     partial.write_text(page, encoding="utf-8")
     return partial.replace(out)
 
 
-def render(run: RunData) -> str:
+def render(run: RunData, num_examples: int) -> str:
     """The page for run data already read."""
     last = list(run.rungs.values())[-1].summary if run.rungs else None
     return (
@@ -48,7 +49,7 @@ def render(run: RunData) -> str:
             length_charts=overview.length_charts(run),
             stages=training.stage_views(run),
             flow=data_flow.flow_lines(run),
-            questions=responses.chosen_questions(run),
+            questions=responses.chosen_questions(run, num_examples),
             style=_asset("style.css"),
             script=_asset("report.js"),
         )

@@ -13,7 +13,6 @@ from minireason.records import LEVELS, EvalSample
 from minireason.report.run_data import RunData
 from minireason.seeding import derive_seed
 
-NUM_QUESTIONS = 8
 _HEAD, _TAIL = 4000, 2000
 
 
@@ -26,8 +25,8 @@ class QuestionView:
     differs: bool
 
 
-def chosen_questions(run: RunData) -> list[QuestionView]:
-    """About eight questions; those on which the rungs differ come first, then by level."""
+def chosen_questions(run: RunData, num_examples: int) -> list[QuestionView]:
+    """At most `num_examples` questions, those on which the rungs differ first, then by level."""
     by_level: dict[str, list[QuestionView]] = defaultdict(list)
     for view in _all_questions(run):
         by_level[view.question.level].append(view)
@@ -35,9 +34,9 @@ def chosen_questions(run: RunData) -> list[QuestionView]:
         views.sort(key=_preference)
     names = sorted(by_level, key=_level_rank)
     chosen: list[QuestionView] = []
-    while len(chosen) < NUM_QUESTIONS and any(by_level.values()):
+    while len(chosen) < num_examples and any(by_level.values()):
         chosen += [by_level[name].pop(0) for name in names if by_level[name]]
-    chosen = chosen[:NUM_QUESTIONS]
+    chosen = chosen[:num_examples]
     return sorted(chosen, key=lambda v: (not v.differs, _level_rank(v.question.level)))
 
 

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pydantic import ValidationError
 
 from minireason.errors import DataError, MissingError
-from minireason.evaluate.schema import RUNGS, Summary
+from minireason.evaluate.schema import RUNGS, Summary, read_summary
 from minireason.records import EvalSample, read_records
 
-STAGES = ("midtrain", "sft", "dpo", "rlvr")
-STEPS = ("questions", "rollout", "verify", "curate", "pairs", "prompts")
+STAGES = ("pretrain", "midtrain", "sft", "dpo", "rlvr")
+DATA_STEPS = ("questions", "rollout", "verify", "curate", "pairs", "prompts")
+STEPS = (*DATA_STEPS[:4], "pretrain", "midtrain", "sft", "pairs", "dpo", "prompts", "rlvr")
 
 Points = list[tuple[float, float]]
 
@@ -45,7 +45,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A finished data step: its row counts by name, and the seconds it took, where known."""
+    """A finished step: its row counts by name, and the seconds it took, where known."""
 
     name: str
     rows: dict[str, Any]
@@ -105,15 +105,9 @@ def _read_object(path: Path) -> dict[str, Any] | None:
 
 def _load_rung(folder: Path) -> Rung | None:
     path = folder / "summary.json"
-    content = _read_object(path)
-    if content is None:
+    if not path.exists():
         return None
-    try:
-        summary = Summary.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path}: {where or 'the file'}: {first['msg']}") from error
+    summary = read_summary(path)
     samples: dict[str, list[EvalSample]] = defaultdict(list)
     for file in sorted((folder / "samples").glob("*.parquet")):
         try:

@@ -21,6 +21,7 @@ _OPTIMISER: _Panels = [
 ]
 _IMITATION: _Panels = [("Loss", {"loss": "loss"}), *_OPTIMISER]
 PANELS: dict[str, _Panels] = {
+    "pretrain": _IMITATION,
     "midtrain": _IMITATION,
     "sft": _IMITATION,
     "dpo": [
@@ -68,8 +69,9 @@ class StageView:
 
 
 def stage_views(run: RunData) -> list[StageView]:
-    """The four stages in order, those that have not run included."""
-    return [_view(name, run.stages.get(name)) for name in STAGES]
+    """The stages in order; the recipe's four also where they have not run."""
+    shown = [name for name in STAGES if name != "pretrain" or name in run.stages]
+    return [_view(name, run.stages.get(name)) for name in shown]
 
 
 def _view(name: str, stage: Stage | None) -> StageView:
@@ -98,7 +100,7 @@ def _facts(stage: Stage) -> str:
     if tokens := stage.metrics.get("num_tokens"):
         facts.append(f"{compact(sum(value for _, value in tokens))} tokens")
     if elapsed := stage.timing.get("elapsed_s"):
-        facts.append(duration(elapsed[-1][1]))
+        facts.append(duration(sum(value for _, value in elapsed)))
     if speeds := stage.timing.get("tokens_per_s"):
         facts.append(f"{compact(median(value for _, value in speeds))} tokens/s")
     return " · ".join(facts)
