@@ -34,7 +34,7 @@ PANELS: dict[str, _Panels] = {
     "rlvr": [
         ("Mean reward", {"reward_mean": "reward"}),
         ("Pass rate", {"pass_rate": "pass rate"}),
-        ("Prompts accepted", {"accept_rate": "accepted"}),
+        ("Accept rate", {"accept_rate": "accepted"}),
         ("Sampling temperature", {"temperature": "temperature"}),
         ("Entropy", {"entropy": "entropy"}),
         ("Response tokens", {"mean_tokens": "tokens"}),
