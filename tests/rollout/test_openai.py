@@ -111,13 +111,19 @@ def test_every_sample_is_a_request_with_its_own_derived_seed(serve):
 
 
 def test_rollouts_of_a_question_come_ordered_by_index_whatever_the_order_of_answers(serve):
-    def later_first(request, attempt):
-        time.sleep(0.05 if request["seed"] == derive_seed(3, "q0", 0) & 0x7FFFFFFF else 0)
+    release = threading.Event()
+
+    def first_last(request, attempt):
+        if request["seed"] == derive_seed(3, "q0", 0) & 0x7FFFFFFF:
+            release.wait(5)
         return echo(request, attempt)
 
-    groups = list(teacher(serve(later_first)).sample(QUESTIONS[:2], 4, PARAMS))
-    assert [[r.index for r in group] for group in groups] == [[0, 1, 2, 3]] * 2
-    assert groups[0][0].question_id == "q1"
+    groups = teacher(serve(first_last)).sample(QUESTIONS[:2], 4, PARAMS)
+    first = next(groups)
+    release.set()
+    second = next(groups)
+    assert (first[0].question_id, second[0].question_id) == ("q1", "q0")
+    assert [r.index for r in first] == [r.index for r in second] == [0, 1, 2, 3]
 
 
 def test_request_carries_the_sampling_settings_and_the_system_prompt(serve):

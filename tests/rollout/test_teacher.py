@@ -5,6 +5,7 @@ from statistics import fmean
 import pytest
 
 from minireason.errors import DataError, SamplingError
+from minireason.problems.procedural import generate_questions
 from minireason.records import LEVELS, Question
 from minireason.rollout.sampling import SamplingParams
 from minireason.rollout.teacher import EmbeddedTeacher, TraceTeacher
@@ -69,8 +70,13 @@ def test_embedded_rollout_depends_on_its_question_and_index_alone(solver):
 
 
 def test_embedded_teacher_solves_procedural_questions():
-    procedural = pytest.importorskip("minireason.problems.procedural")
-    assert callable(procedural.worked_solution)
+    questions = generate_questions(40, 1, "train")
+    right = list(EmbeddedTeacher(1.0).sample(questions, 2, PARAMS))
+    wrong = list(EmbeddedTeacher(0.0).sample(questions, 2, PARAMS))
+    assert [group[0].question_id for group in right] == [q.id for q in questions]
+    for question, good, bad in zip(questions, right, wrong, strict=True):
+        assert all(question.answer in rollout.response for rollout in good)
+        assert not {r.response for r in good} & {r.response for r in bad}
 
 
 def test_trace_is_the_only_rollout():

@@ -150,7 +150,7 @@ class _Row:
             value = self._last_user_turn(value)
         if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
             value = int(value)
-        if value is None:
+        if value is None or value != value:  # NaN is how a table of floats says "none"
             return ""
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise self.error(f"the {role} is a {type(value).__name__}; it must be text or a number")

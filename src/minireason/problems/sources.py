@@ -134,3 +134,8 @@ def _hub_rows(source: str, split: str) -> Iterator[RawRow]:
         raise MissingError(f"cannot load {source} split {split!r}: {error}") from error
     for number, row in enumerate(rows, start=1):
         yield RawRow(f"{source}:{split}:{number}", f"{name}/{split}/{number}", name, row)
+
+
+def is_external(source: str) -> bool:
+    """Whether a source is a path or a Hub id, rather than the name of something embedded."""
+    return source.startswith("hf:") or "/" in source or "." in source

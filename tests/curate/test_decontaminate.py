@@ -1,0 +1,89 @@
+import pytest
+
+from minireason.curate.decontaminate import decontaminate
+from minireason.errors import DataError
+from minireason.problems.procedural import generate_questions
+from minireason.records import Question
+
+LONG = "A train leaves the station at noon and travels 60 miles an hour towards a town far away."
+
+
+def questions(*texts, prefix="q"):
+    return [Question(f"{prefix}{i}", text, "1", "t") for i, text in enumerate(texts)]
+
+
+def dropped_by(train, evaluation, **settings):
+    kept, dropped, ledger = decontaminate(
+        [*questions(train), Question("other", "Nothing alike.", "1", "t")],
+        questions(evaluation, prefix="e"),
+        **settings,
+    )
+    assert ledger.num_out == len(kept) and ledger.num_in == len(kept) + len(dropped)
+    return [(d.evaluation_id, d.reason, round(d.overlap, 2)) for d in dropped]
+
+
+def test_equal_up_to_dress_is_dropped_whatever_its_length():
+    assert dropped_by("what is $2+2$?", "What is 2+2") == [
+        ("e0", "equals an evaluation question", 1.0)
+    ]
+
+
+def test_evaluation_question_inside_a_longer_one_is_dropped():
+    assert dropped_by(f"Read this. {LONG} When does it arrive?", LONG) == [
+        ("e0", "overlaps an evaluation question", 1.0)
+    ]
+
+
+def test_share_of_the_evaluation_questions_ngrams_decides():
+    # 18 words, so 11 8-grams; another number at word 9 is in 8 of them: 3 of 11 remain.
+    other = LONG.replace("travels", "covers")
+    assert dropped_by(other, LONG, min_overlap=0.27) == [
+        ("e0", "overlaps an evaluation question", 0.27)
+    ]
+    assert dropped_by(other, LONG, min_overlap=0.28) == []
+
+
+def test_same_template_with_another_number_inside_is_kept():
+    assert dropped_by(LONG.replace("60", "75"), LONG) == []
+
+
+def test_short_evaluation_question_is_matched_exactly_only():
+    assert dropped_by("What is 2+2 and then some more words that follow?", "What is 2+2") == []
+
+
+def test_zero_overlap_switches_the_ngram_rule_off():
+    assert dropped_by(f"Read this. {LONG}", LONG, min_overlap=0.0) == []
+
+
+def test_nearest_of_several_is_named():
+    _, [dropped], _ = decontaminate(
+        questions(LONG + " Stop.", "unlike"), questions(LONG + " Go on and on.", LONG, prefix="e")
+    )
+    assert dropped.evaluation_id == "e1"
+
+
+def test_everything_dropped_is_an_error_with_the_reason():
+    with pytest.raises(DataError, match="no training questions left of 1 rows; dropped: 1 equals"):
+        decontaminate(questions(LONG), questions(LONG))
+
+
+@pytest.mark.parametrize("settings", [{"ngram": 0}, {"min_overlap": 1.1}, {"min_overlap": -1}])
+def test_settings_out_of_range_are_refused(settings):
+    with pytest.raises(DataError, match="must be"):
+        decontaminate([], [], **settings)
+
+
+def test_procedural_questions_survive_in_spite_of_their_shared_wording():
+    train = generate_questions(500, 0, "train")
+    kept, _, _ = decontaminate(train, generate_questions(100, 0, "eval"))
+    assert len(kept) >= 0.97 * len(train)
+
+
+def test_real_benchmarks_are_found_in_themselves(data_folder):
+    from minireason.problems.sources import load_questions
+
+    evaluation = load_questions(str(data_folder / "benchmarks" / "math500.jsonl"))
+    train = load_questions(str(data_folder / "problems" / "gsm8k_train.jsonl"), limit=500)
+    kept, dropped, _ = decontaminate([*train, *evaluation], evaluation)
+    assert {d.question_id for d in dropped} >= {q.id for q in evaluation}
+    assert len(kept) >= 0.99 * len(train)
