@@ -192,6 +192,8 @@ class Dpo(Training):
     """Questions the student answers for its own pairs."""
     num_rollouts: Positive = 8
     """Student rollouts a question."""
+    temperature: Temperature = 0.8
+    """Sampling temperature of the student."""
 
 
 class Rlvr(Section):

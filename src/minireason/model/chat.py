@@ -66,8 +66,3 @@ class Chat:
             raise MissingError("the chat template does not end an assistant turn with a token")
         return ids[: ends[0] + 1]
 
-
-def to_messages(question: str, system_prompt: str = "") -> list[Message]:
-    """The conversation that asks one question."""
-    system = [{"role": "system", "content": system_prompt}] if system_prompt else []
-    return [*system, {"role": "user", "content": question}]

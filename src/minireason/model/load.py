@@ -16,7 +16,7 @@ from transformers import (
 
 from minireason.errors import MissingError
 from minireason.model.attention import ATTENTION
-from minireason.model.tiny import TINY_FOLDER
+from minireason.model.source import local_folder
 
 
 @dataclass(frozen=True)
@@ -31,28 +31,12 @@ class LanguageModel:
         return self.model.device
 
 
-def model_source(base: str) -> str:
-    """What to load for a recipe's `model.base`: the carried folder, a local folder, or a hub id."""
-    if base == "tiny":
-        return str(TINY_FOLDER)
-    path = Path(base).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise MissingError(f"model folder {path} has no config.json: is it a model?")
-        return str(path)
-    if base.startswith((".", "/", "~")) or base.count("/") != 1:
-        raise MissingError(
-            f"model folder {base} does not exist; give `tiny`, a folder or a hub id owner/name"
-        )
-    return base
-
-
 def load_model(base: str, device: str = "cpu", dtype: str = "float32") -> LanguageModel:
     """Load a causal language model and its tokenizer; a hub id is downloaded.
 
     Remote code is never run and pickled weights are refused.
     """
-    source = model_source(base)
+    source = str(local_folder(base) or base)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
         model: Any = AutoModelForCausalLM.from_pretrained(

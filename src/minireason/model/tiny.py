@@ -7,7 +7,6 @@ The head size of 64 and a vocabulary that no Linear's width equals keep it expor
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -15,7 +14,6 @@ from transformers import Phi3Config, Phi3ForCausalLM, PreTrainedTokenizerFast
 
 from minireason.model.attention import ATTENTION
 
-TINY_FOLDER = Path(__file__).parent / "tiny"
 MAX_LENGTH = 1024
 VOCAB_SIZE = 800
 END_OF_TEXT = "<|endoftext|>"

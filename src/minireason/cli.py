@@ -1,0 +1,179 @@
+"""The commands, and nothing else. What they do is in `pipeline` and `runner`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# Before anything imports torch: waiting threads sleep instead of spinning (see model/threads.py).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="Turn a small language model into a math reasoner, rung by rung, and measure each rung.",
+)
+train_app = typer.Typer(no_args_is_help=True, help="Train one stage of a recipe.")
+app.add_typer(train_app, name="train")
+
+RecipePath = Annotated[Path, typer.Argument(help="Recipe file (TOML), see docs/recipe.md.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Run folder [default: runs/RECIPE's name].")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one key; repeatable."),
+]
+
+
+@app.command()
+def run(
+    recipe: RecipePath,
+    out: Out = None,
+    first: Annotated[str | None, typer.Option("--from", help="First step to run.")] = None,
+    last: Annotated[str | None, typer.Option("--until", help="Last step to run.")] = None,
+    only: Annotated[str | None, typer.Option("--only", help="Run this step alone.")] = None,
+    overrides: Overrides = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the resolved recipe and the steps' state.")
+    ] = False,
+) -> None:
+    """Run a recipe, or go on with one that was interrupted."""
+    _run(recipe, out, overrides, first=first, last=last, only=only, is_dry=dry_run)
+
+
+@app.command()
+def rollout(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
+    """Collect the questions and sample the teacher's rollouts."""
+    _run(recipe, out, overrides, only="rollout")
+
+
+@app.command()
+def verify(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
+    """Give every rollout a verdict."""
+    _run(recipe, out, overrides, only="verify")
+
+
+@app.command()
+def curate(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
+    """Select the mid-training and SFT sets."""
+    _run(recipe, out, overrides, only="curate")
+
+
+@app.command()
+def evaluate(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
+    """Measure the base and every trained rung there is."""
+    _run(recipe, out, overrides, only="evaluate")
+
+
+@app.command()
+def report(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
+    """Write the HTML report of what there is."""
+    _run(recipe, out, overrides, only="report")
+
+
+@train_app.command()
+def pretrain(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
+    """Build a tiny base model from nothing (recipes/tiny-base.toml)."""
+    _run(recipe, out, overrides, only="pretrain")
+
+
+@train_app.command()
+def midtrain(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
+    """Stage 1: next-token training on all correct rollouts."""
+    _run(recipe, out, overrides, only="midtrain")
+
+
+@train_app.command()
+def sft(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
+    """Stage 2: supervised fine-tuning on the compact set."""
+    _run(recipe, out, overrides, only="sft")
+
+
+@train_app.command()
+def dpo(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
+    """Stage 3: make the preference pairs and train on them."""
+    _run(recipe, out, overrides, only="dpo")
+
+
+@train_app.command()
+def rlvr(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
+    """Stage 4: select the prompts and learn from verifiable reward."""
+    _run(recipe, out, overrides, only="rlvr")
+
+
+def _run(
+    recipe_path: Path,
+    out: Path | None,
+    overrides: list[str] | None,
+    *,
+    first: str | None = None,
+    last: str | None = None,
+    only: str | None = None,
+    is_dry: bool = False,
+) -> None:
+    from minireason.progress import Progress
+    from minireason.recipe import load_recipe
+    from minireason.runner import Runner, to_toml
+
+    recipe = load_recipe(recipe_path, overrides or [])
+    runner = Runner(recipe, out or Path("runs") / recipe_path.stem, Progress())
+    chosen = runner.choose(first, last, only)
+    if is_dry:
+        typer.echo(to_toml(recipe.model_dump()))
+        for step in chosen:
+            typer.echo(f"{runner.state(step):12} {step.name}")
+        return
+    runner.run(chosen)
+    _show_ladder(runner.run_dir)
+
+
+def _show_ladder(run_dir: Path) -> None:
+    from rich.console import Console
+
+    from minireason.evaluate.ladder import ladder_table
+    from minireason.runfolder import read_json
+
+    console = Console()
+    summaries = [read_json(path) for path in sorted(run_dir.glob("evaluate-*/summary.json"))]
+    if summaries:
+        console.print(ladder_table(summaries))
+    page = run_dir / "report" / "report.html"
+    if page.is_file():
+        console.print(f"report: {page}", soft_wrap=True, highlight=False)
+
+
+def main() -> None:
+    """Run the command line: what the user can put right ends with one line and exit code 2."""
+    from minireason.errors import MinireasonError
+
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(_complain("interrupted; run the same command again to go on", 130))
+    except MinireasonError as error:
+        sys.exit(_complain(f"error: {error}", 2))
+    except Exception as error:
+        if os.environ.get("MINIREASON_TRACEBACK"):
+            raise
+        if hasattr(error, "show"):  # a usage error of the command line itself
+            error.show()
+            sys.exit(2)
+        sys.exit(
+            _complain(
+                f"error: {type(error).__name__}: {error} (MINIREASON_TRACEBACK=1 shows where)", 1
+            )
+        )
+
+
+def _complain(text: str, code: int) -> int:
+    print(text, file=sys.stderr)
+    return code

@@ -1,0 +1,176 @@
+"""The recipe as steps: what each reads and depends on, in the order they run.
+
+    questions -> rollout -> verify -> curate -> midtrain -> sft -> pairs -> dpo -> prompts -> rlvr
+
+with an evaluation of the base and of each trained model, and the report at the end. To add a step:
+write its verb in `stages/` and its entry here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from minireason.model.source import local_folder
+from minireason.problems.sources import is_external
+from minireason.recipe import Recipe
+from minireason.step import Counts, Step, StepContext
+
+NUMBERS = ("run.seed", "run.threads", "run.device", "run.dtype")
+SAMPLER = ("model.system_prompt", "model.max_length", "evaluate.batch_size", "rollout.shard_size")
+TRAINING = (*NUMBERS, "model.system_prompt", "optimizer")
+EVALUATION = (*NUMBERS, *SAMPLER, "evaluate", "verify")
+BENCHMARKS = ("evaluate.benchmarks", "evaluate.limit", "evaluate.seed")
+PAIRS = (
+    "dpo.rollouts_from",
+    "dpo.pairs_per_question",
+    "dpo.max_length_ratio",
+    "dpo.num_questions",
+    "dpo.num_rollouts",
+    "dpo.temperature",
+)
+PROMPTS = (
+    "rlvr.prompt_optimization",
+    "rlvr.max_length_spread",
+    "rlvr.min_pass_rate",
+    "rlvr.max_pass_rate",
+    "rlvr.num_candidates",
+    "rlvr.trial_rollouts",
+    "rlvr.temperature_start",
+    "rlvr.top_p",
+    "rlvr.max_tokens",
+)
+TEACHER = {"questions": "questions", "rollout": "rollout", "verify": "verify"}
+
+
+def build_steps(recipe: Recipe) -> list[Step]:
+    """The steps of a recipe, in the order they run."""
+    stages = list(recipe.run.stages)
+    steps = [_questions()]
+    if stages[:1] == ["pretrain"]:
+        steps += [_training("pretrain", {"questions": "questions"}), _evaluation("pretrain", None)]
+        stages = stages[1:]
+        newest = "pretrain"
+    else:
+        steps += [_evaluation("base", None)]
+        newest = "base"
+    if stages:
+        steps[1:1] = _teaching()
+    for stage in stages:
+        steps += _stage(stage, newest)
+        newest = stage
+    return [*steps, _report(steps)]
+
+
+def groups(steps: list[Step]) -> dict[str, list[str]]:
+    """What a command or `--only` may name: a step, or a group of steps that belong together."""
+    names = [step.name for step in steps]
+    together = {
+        "rollout": ["questions", "rollout"],
+        "dpo": ["pairs", "dpo"],
+        "rlvr": ["prompts", "rlvr"],
+        "evaluate": [name for name in names if name.startswith("evaluate-")],
+    }
+    present = {group: [n for n in members if n in names] for group, members in together.items()}
+    return {n: [n] for n in names} | {group: m for group, m in present.items() if m}
+
+
+def _questions() -> Step:
+    return Step(
+        "questions",
+        _verb("questions"),
+        {},
+        ("run.seed", "questions", *BENCHMARKS),
+        lambda recipe: _files(recipe.questions.sources) | _files(recipe.evaluate.benchmarks),
+    )
+
+
+def _teaching() -> list[Step]:
+    return [
+        Step(
+            "rollout",
+            _verb("rollout"),
+            {"questions": "questions"},
+            ("run.seed", "model.system_prompt", "rollout"),
+        ),
+        Step(
+            "verify", _verb("verify"), {"questions": "questions", "rollout": "rollout"}, ("verify",)
+        ),
+        Step("curate", _verb("curate"), TEACHER, ("run.seed", "model.system_prompt", "curate")),
+    ]
+
+
+def _stage(stage: str, newest: str) -> list[Step]:
+    """One training stage: what it prepares from the newest model, the training, the evaluation."""
+    model = _model(newest)
+    steps: list[Step] = []
+    keys: tuple[str, ...]
+    data = {"data": "curate"}
+    if stage == "dpo":
+        keys = (*NUMBERS, *SAMPLER, "evaluate.max_tokens", "verify", *PAIRS)
+        reads = {**TEACHER, **model}
+        steps.append(Step("pairs", _verb("dpo", "pairs"), reads, keys, _base(model)))
+        data = {"pairs": "pairs"}
+    if stage == "rlvr":
+        keys = (*NUMBERS, *SAMPLER, "evaluate.max_tokens", "verify", *PROMPTS)
+        reads = {"questions": "questions", **model}
+        steps.append(Step("prompts", _verb("rlvr", "prompts"), reads, keys, _base(model)))
+        data = {"prompts": "prompts"}
+    training = _training(stage, {**data, **model})
+    return [*steps, training, _evaluation(stage, newest)]
+
+
+def _training(stage: str, reads: Mapping[str, str]) -> Step:
+    sampling = (*SAMPLER, "verify") if stage == "rlvr" else ()
+    sources = _no_files if stage == "pretrain" else _base(reads)
+    return Step(stage, _verb(stage), reads, (*TRAINING, *sampling, stage), sources)
+
+
+def _evaluation(rung: str, previous: str | None) -> Step:
+    reads = _model(rung) | ({"previous": f"evaluate-{previous}"} if previous else {})
+
+    def files(recipe: Recipe) -> Mapping[str, Path]:
+        return {**_base(reads)(recipe), **_files(recipe.evaluate.benchmarks)}
+
+    return Step(f"evaluate-{rung}", _verb("evaluate"), reads, EVALUATION, files)
+
+
+def _report(steps: list[Step]) -> Step:
+    reads = {step.name: step.name for step in steps}
+    return Step("report", _verb("report"), reads, ("report",), always=True)
+
+
+def _verb(stage: str, name: str = "") -> Callable[[StepContext], Counts]:
+    """The function of a stage's module, imported when it runs: `--help` must not wait for torch."""
+
+    def work(step: StepContext) -> Counts:
+        module = importlib.import_module(f"minireason.stages.{stage}")
+        counts: Counts = getattr(module, name or stage)(step)
+        return counts
+
+    return work
+
+
+def _model(rung: str) -> dict[str, str]:
+    return {} if rung == "base" else {"model": rung}
+
+
+def _base(reads: Mapping[str, str]) -> Callable[[Recipe], Mapping[str, Path]]:
+    """The base model's folder, for a step that reads no earlier model."""
+
+    def files(recipe: Recipe) -> Mapping[str, Path]:
+        folder = None if "model" in reads else local_folder(recipe.model.base)
+        return {"base model": folder} if folder else {}
+
+    return files
+
+
+def _no_files(recipe: Recipe) -> Mapping[str, Path]:
+    return {}
+
+
+def _files(sources: list[str]) -> dict[str, Path]:
+    """Local question sources: a change in them is a change of input."""
+    local = [source for source in sources if is_external(source) and not source.startswith("hf:")]
+    return {source: Path(source).expanduser() for source in local}

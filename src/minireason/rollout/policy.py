@@ -1,0 +1,83 @@
+"""The model that is being trained as a teacher: its own rollouts, through the teacher protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from minireason.model.chat import Chat
+from minireason.model.load import LanguageModel
+from minireason.records import Question, Rollout
+from minireason.rollout.engine import Completion, Engine, Request
+from minireason.messages import prompt_messages
+from minireason.rollout.sampling import SamplingParams
+from minireason.seeding import derive_seed
+
+
+class PolicyTeacher:
+    """Answers questions with the embedded engine.
+
+    A response longer than the context allows ends with finish reason `length`. The engine gets
+    `questions_per_call` questions at a time: with shards of that size, what is sampled together
+    and so every bit of the result is the same after an interruption.
+    """
+
+    def __init__(
+        self,
+        language_model: LanguageModel,
+        name: str,
+        *,
+        max_batch: int,
+        max_length: int,
+        questions_per_call: int = 256,
+        system_prompt: str = "",
+    ) -> None:
+        self.name = name
+        self.chat = Chat(language_model.tokenizer)
+        self.system_prompt = system_prompt
+        self.questions_per_call = questions_per_call
+        limit = getattr(language_model.model.config, "max_position_embeddings", max_length)
+        self.max_length = min(max_length, limit)
+        self.engine = Engine(language_model.model, self.chat.stop_ids, max_batch, self.max_length)
+
+    def sample(
+        self, questions: Sequence[Question], num_rollouts: int, params: SamplingParams
+    ) -> Iterator[list[Rollout]]:
+        """The rollouts of each question, in the questions' order."""
+        for start in range(0, len(questions), self.questions_per_call):
+            part = questions[start : start + self.questions_per_call]
+            requests = [
+                self._request(question, index, params)
+                for question in part
+                for index in range(num_rollouts)
+            ]
+            completions = self.engine.generate(requests)
+            rollouts = [
+                self._rollout(part[number // num_rollouts], number % num_rollouts, *sampled)
+                for number, sampled in enumerate(zip(requests, completions, strict=True))
+            ]
+            for first in range(0, len(rollouts), num_rollouts):
+                yield rollouts[first : first + num_rollouts]
+
+    def _rollout(
+        self, question: Question, index: int, request: Request, completion: Completion
+    ) -> Rollout:
+        return Rollout(
+            question_id=question.id,
+            index=index,
+            response=self.chat.decode(completion.token_ids),
+            model=self.name,
+            finish_reason=completion.finish_reason,
+            num_tokens=len(completion.token_ids),
+            temperature=request.params.temperature,
+            top_p=request.params.top_p,
+            seed=request.params.seed,
+        )
+
+    def _request(self, question: Question, index: int, params: SamplingParams) -> Request:
+        prompt_ids = self.chat.prompt_ids(prompt_messages(question, self.system_prompt))
+        room = max(1, self.max_length - len(prompt_ids))
+        seed = derive_seed(params.seed, question.id, index)
+        return Request(
+            prompt_ids, replace(params, seed=seed, max_tokens=min(params.max_tokens, room))
+        )

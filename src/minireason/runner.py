@@ -1,0 +1,175 @@
+"""Running steps in a run folder: in order, skipping the finished, going on with the interrupted."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minireason.errors import MissingError, RecipeError, RunFolderError
+from minireason.pipeline import build_steps, groups
+from minireason.progress import Progress
+from minireason.recipe import Recipe
+from minireason.runfolder import StepFolder, file_hash, lock, versions, write_json
+from minireason.step import Step, StepContext
+
+
+@dataclass
+class Runner:
+    """A recipe and the run folder it is carried out in."""
+
+    recipe: Recipe
+    run_dir: Path
+    progress: Progress
+    _hashes: dict[Path, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.steps = build_steps(self.recipe)
+
+    def choose(
+        self, first: str | None = None, last: str | None = None, only: str | None = None
+    ) -> list[Step]:
+        """The steps from `first` to `last`, or those of the group `only`."""
+        names = [step.name for step in self.steps]
+        if only:
+            wanted = self._members(only)
+        else:
+            start = names.index(self._members(first)[0]) if first else 0
+            stop = names.index(self._members(last)[-1]) if last else len(names) - 1
+            if start > stop:
+                raise RecipeError(f"--from {first} comes after --until {last}; nothing would run")
+            wanted = names[start : stop + 1]
+        return [step for step in self.steps if step.name in wanted]
+
+    def run(self, chosen: Sequence[Step]) -> None:
+        """Run the steps in order; Ctrl-C or a kill loses no finished work."""
+        with lock(self.run_dir):
+            self._write_run_json()
+            for step in chosen:
+                self._run_step(step)
+
+    def state(self, step: Step) -> str:
+        """`done`, `interrupted` or `to do`, after checking that recipe and inputs are the same."""
+        folder = self._folder(step)
+        if not step.always and all(self._path(s).exists() for s in step.reads.values()):
+            folder.check()
+        if folder.is_finished:
+            return "done"
+        return "interrupted" if folder.is_started else "to do"
+
+    def _run_step(self, step: Step) -> None:
+        folder = self._folder(step)
+        if not step.always:
+            self._require_inputs(step)
+            folder.check()
+        if folder.is_finished and not step.always:
+            self.progress.say(f"[dim]✓ {step.name} is done already[/dim]")
+            return
+        verb = "go on with" if folder.is_started else "start"
+        self.progress.say(f"[bold]→ {verb} {step.name}[/bold]")
+        started = time.perf_counter()
+        try:
+            folder.start()
+            counts = step.work(self._context(step))
+            seconds = time.perf_counter() - started
+            folder.finish(counts, self.recipe.run.seed, seconds)
+        except PermissionError as error:
+            raise RunFolderError(
+                f"cannot write to {error.filename}: {error.strerror}; choose another --out"
+            ) from error
+        shown = ", ".join(f"{name} {value:,}" for name, value in counts.items())
+        self.progress.say(f"[green]✓ {step.name}[/green] in {seconds:.1f} s: {shown}")
+
+    def _context(self, step: Step) -> StepContext:
+        inputs = {role: self._path(name) for role, name in step.reads.items()}
+        return StepContext(self.recipe, self._path(step.name), inputs, self.progress)
+
+    def _path(self, name: str) -> Path:
+        return self.run_dir / name
+
+    def _folder(self, step: Step) -> StepFolder:
+        identities = {} if step.always else self._identities(step)
+        return StepFolder(
+            step.name, self._path(step.name), select(self.recipe, step.keys), identities
+        )
+
+    def _identities(self, step: Step) -> dict[str, str]:
+        """Hashes of the files the step reads; of an unfinished step, that it is unfinished."""
+        found = {}
+        for role, name in step.reads.items():
+            folder = StepFolder(name, self._path(name), {}, {})
+            found[role] = folder.identity() if folder.is_finished else "not finished"
+        for name, path in step.sources(self.recipe).items():
+            found[name] = self._hash(path)
+        return found
+
+    def _hash(self, path: Path) -> str:
+        if not path.exists():
+            raise MissingError(f"{path} does not exist; it is named in the recipe")
+        if path not in self._hashes:
+            self._hashes[path] = file_hash(path)
+        return self._hashes[path]
+
+    def _require_inputs(self, step: Step) -> None:
+        for name in step.reads.values():
+            if not StepFolder(name, self._path(name), {}, {}).is_finished:
+                raise MissingError(
+                    f"step {step.name} reads {name}, which is not finished in {self.run_dir}; "
+                    f"run it first (minireason run ... --until {name})"
+                )
+
+    def _members(self, name: str) -> list[str]:
+        known = groups(self.steps)
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+            raise RecipeError(
+                f"there is no step {name!r}; the nearest is {near[0]!r}, all are {', '.join(known)}"
+            )
+        return known[name]
+
+    def _write_run_json(self) -> None:
+        write_json(
+            self.run_dir / "run.json",
+            {
+                "name": self.recipe.run.name,
+                "recipe": to_toml(self.recipe.model_dump()),
+                "versions": versions(),
+                "command": shlex.join(["minireason", *sys.argv[1:]]),
+            },
+        )
+
+
+def select(recipe: Recipe, keys: Sequence[str]) -> dict[str, Any]:
+    """The sections (`sft`) and single keys (`run.seed`) of a recipe, as nested dicts."""
+    everything = recipe.model_dump()
+    chosen: dict[str, dict[str, Any]] = {}
+    for key in keys:
+        section, _, name = key.partition(".")
+        values = {name: everything[section][name]} if name else everything[section]
+        chosen.setdefault(section, {}).update(values)
+    return chosen
+
+
+def to_toml(data: Mapping[str, Mapping[str, Any]]) -> str:
+    """A recipe's dicts as TOML: what the run used, in a form that can be run again."""
+    blocks = []
+    for section, values in data.items():
+        lines = [f"{key} = {_toml_value(value)}" for key, value in values.items()]
+        blocks.append("\n".join([f"[{section}]", *lines]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'"{escaped}"'
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml_value, value)) + "]"
+    return repr(value)

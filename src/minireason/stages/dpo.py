@@ -1,0 +1,142 @@
+"""Stage 3, Rollout DPO: a correct rollout preferred over an incorrect one of the same question.
+
+Paper: pairs from the teacher's filtered rollouts, 16K, learning rate 5e-7, one epoch, the
+reference is the model of stage 2.
+
+1. Pairs may come from the student's own rollouts, or from both: what the model itself gets wrong
+   is what there is to unlearn. For questions with one human solution there is no other source.
+2. The reference's log-probabilities are computed once, before the first step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from minireason.curate.ledger import Ledger
+from minireason.curate.pairs import PairSelection, preference_pairs
+from minireason.model.chat import Chat
+from minireason.model.load import LanguageModel
+from minireason.records import Pair, Question, Rollout, Verdict, read_records, write_records
+from minireason.rollout.sampling import SamplingParams
+from minireason.seeding import derive_seed
+from minireason.step import Counts, StepContext
+from minireason.train.data import PackedData, within_length
+from minireason.train.forward import score_units
+from minireason.train.objectives.dpo import Dpo
+from minireason.train.packing import Unit
+from minireason.workbench import (
+    conversation,
+    fit,
+    judged_rollouts,
+    layout,
+    open_model,
+    open_policy,
+)
+
+REFERENCE = "reference.npy"
+
+
+def pairs(step: StepContext) -> Counts:
+    """Write `pairs.parquet`, from the teacher's rollouts, the student's, or both."""
+    settings = step.recipe.dpo
+    questions = read_records(step.inputs["questions"], Question)
+    selection = PairSelection(
+        per_question=settings.pairs_per_question,
+        max_length_ratio=settings.max_length_ratio,
+        seed=derive_seed(step.recipe.run.seed, "pairs"),
+    )
+    found: list[Pair] = []
+    counts: dict[str, int] = {}
+    for who in ("teacher", "student"):
+        if settings.rollouts_from not in (who, "both"):
+            continue
+        if who == "teacher":
+            rollouts = read_records(step.inputs["rollout"], Rollout)
+            verdicts = read_records(step.inputs["verify"], Verdict)
+        else:
+            rollouts, verdicts = student_rollouts(step, questions)
+        made, ledger = preference_pairs(
+            questions,
+            rollouts,
+            verdicts,
+            selection,
+            system_prompt=step.recipe.model.system_prompt,
+        )
+        found += [replace(pair, id=f"{who}/{pair.id}") for pair in made]
+        counts |= _prefixed(who, ledger)
+    write_records(step.folder / "pairs.parquet", found, Pair)
+    return {**counts, "out": len(found)}
+
+
+def student_rollouts(
+    step: StepContext, questions: list[Question]
+) -> tuple[list[Rollout], list[Verdict]]:
+    """Rollouts of the stage-2 model on a seeded part of the questions, with verdicts."""
+    settings, sampling = step.recipe.dpo, step.recipe.evaluate
+    policy = open_policy(step.recipe, open_model(step), "student")
+    seed = derive_seed(step.recipe.run.seed, "pairs")
+    shuffled = sorted(questions, key=lambda q: derive_seed(seed, q.id))[: settings.num_questions]
+    params = SamplingParams(
+        temperature=settings.temperature, top_p=1.0, max_tokens=sampling.max_tokens, seed=seed
+    )
+    return judged_rollouts(step, policy, shuffled, settings.num_rollouts, params)
+
+
+def dpo(step: StepContext) -> Counts:
+    """Train the stage-2 model to prefer the chosen responses."""
+    settings = step.recipe.dpo
+    language_model = open_model(step)
+    chat = Chat(language_model.tokenizer)
+    preferences = read_records(step.inputs["pairs"] / "pairs.parquet", Pair)
+    units: list[Unit] = [
+        [
+            conversation(chat, [*pair.prompt, *pair.chosen]),
+            conversation(chat, [*pair.prompt, *pair.rejected]),
+        ]
+        for pair in preferences
+    ]
+    kept, dropped = within_length(
+        units, [pair.id for pair in preferences], settings.seq_length, settings.overlong
+    )
+    referenced = _with_reference(step, language_model, kept)
+    data = PackedData(referenced, layout(settings), step.recipe.run.seed)
+    objective = Dpo(beta=settings.beta, nll_weight=settings.nll_weight)
+    fit(step, language_model, data, objective, settings.learning_rate)
+    (step.folder / REFERENCE).unlink(missing_ok=True)
+    return {"in": len(units), "out": len(kept), "dropped: overlong": dropped}
+
+
+def _with_reference(
+    step: StepContext, language_model: LanguageModel, units: list[Unit]
+) -> list[Unit]:
+    """The units with the starting model's log-probabilities, kept in a file for a resume."""
+    path = step.folder / REFERENCE
+    if not path.is_file():
+        language_model.model.eval()
+        scored = score_units(
+            language_model.model,
+            units,
+            step.recipe.dpo.seq_length,
+            step.recipe.dpo.micro_batch_size,
+        )
+        _save_array(path, np.concatenate([s for sequences in scored for s in sequences]))
+    flat = np.load(path)
+    counts = np.cumsum([s.num_targets for unit in units for s in unit])[:-1]
+    pieces = iter(np.split(flat, counts))
+    return [
+        [replace(s, values={"reference_logprobs": next(pieces).tolist()}) for s in unit]
+        for unit in units
+    ]
+
+
+def _save_array(path: Path, array: np.ndarray) -> None:
+    partial = path.with_suffix(".partial.npy")
+    np.save(partial, array)
+    partial.replace(path)
+
+
+def _prefixed(name: str, ledger: Ledger) -> dict[str, int]:
+    return {f"{name} {key}": value for key, value in ledger.as_dict().items()}

@@ -1,0 +1,54 @@
+"""Questions: read or generate them, drop repeats and whatever a benchmark asks too."""
+
+from __future__ import annotations
+
+from minireason.curate.annotate import annotate
+from minireason.curate.decontaminate import decontaminate
+from minireason.curate.deduplicate import deduplicate_questions
+from minireason.evaluate.benchmarks import benchmark_questions
+from minireason.problems.procedural import generate_questions
+from minireason.problems.rows import QuestionColumns
+from minireason.problems.sources import load_questions
+from minireason.recipe import Recipe
+from minireason.records import Question, write_records
+from minireason.seeding import derive_seed
+from minireason.step import Counts, StepContext
+
+
+def questions(step: StepContext) -> Counts:
+    """Write the training questions to `part-00000.parquet`."""
+    recipe = step.recipe
+    found = [q for source in recipe.questions.sources for q in training_questions(recipe, source)]
+    unique, repeats = deduplicate_questions(found)
+    evaluation = [
+        question
+        for name in recipe.evaluate.benchmarks
+        for question in benchmark_questions(name, recipe.evaluate.limit, recipe.evaluate.seed)
+    ]
+    overlap = recipe.questions.overlap
+    kept, _, overlaps = decontaminate(
+        unique, evaluation, ngram=8 if overlap else 0, min_overlap=overlap or 1.0
+    )
+    write_records(step.folder / "part-00000.parquet", annotate(kept), Question)
+    return {**repeats.as_dict(), **overlaps.as_dict(), "in": len(found), "out": len(kept)}
+
+
+def training_questions(recipe: Recipe, source: str) -> list[Question]:
+    """The training questions of one source: generated, or read."""
+    settings, seed = recipe.questions, derive_seed(recipe.run.seed, "questions")
+    if source == "procedural":
+        return generate_questions(
+            settings.limit,
+            seed,
+            "train",
+            levels=settings.levels,
+            choice_fraction=settings.choice_fraction,
+        )
+    columns = QuestionColumns(
+        question=settings.question_column,
+        answer=settings.answer_column,
+        solution=settings.solution_column,
+    )
+    return load_questions(
+        source, limit=settings.limit or None, split=settings.split, columns=columns, seed=seed
+    )

@@ -1,0 +1,231 @@
+"""Stage 4, reinforcement learning with verifiable reward: GRPO, +1 for a correct answer, -1
+otherwise.
+
+Paper: learning rate 5e-7, 25K tokens, with three fixes: prompt optimisation (`curate/prompts.py`),
+reward rebalancing (`train/rebalance.py`), temperature annealing (`train/schedule.py`).
+
+1. A response whose answer cannot be read (verdict unknown) is neither rewarded nor punished: it
+   leaves its group.
+2. Log-probabilities are taken at the sampling temperature, so the first update of a step is
+   exactly on-policy.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from minireason.curate.prompts import PromptSelection, select_prompts
+from minireason.recipe import Recipe
+from minireason.records import Group, Prompt, Question, read_records, write_records
+from minireason.rollout.engine import Engine, Request
+from minireason.rollout.sampling import SamplingParams
+from minireason.seeding import derive_seed
+from minireason.step import Counts, StepContext
+from minireason.train.advantages import group_advantages
+from minireason.train.data import Step
+from minireason.train.forward import score_units
+from minireason.train.objectives.grpo import Grpo
+from minireason.train.packing import MicroBatch, TokenSequence, Unit, collate, pack, unit_length
+from minireason.train.rebalance import balance, draw_prompts, informative
+from minireason.train.schedule import annealed_temperature
+from minireason.verify.verifier import Verifier
+from minireason.workbench import (
+    fit,
+    judged_rollouts,
+    open_model,
+    open_policy,
+    open_verifier,
+)
+
+REWARDS = {"correct": 1.0, "incorrect": -1.0}
+
+
+def prompts(step: StepContext) -> Counts:
+    """Prompt optimisation: trial rollouts of the stage-3 model decide which prompts are used."""
+    settings, sampling = step.recipe.rlvr, step.recipe.evaluate
+    questions = read_records(step.inputs["questions"], Question)
+    seed = derive_seed(step.recipe.run.seed, "prompts")
+    candidates = sorted(questions, key=lambda q: derive_seed(seed, q.id))[: settings.num_candidates]
+    policy = open_policy(step.recipe, open_model(step), "trial")
+    params = SamplingParams(
+        temperature=settings.temperature_start,
+        top_p=settings.top_p,
+        max_tokens=min(settings.max_tokens, sampling.max_tokens),
+        seed=seed,
+    )
+    rollouts, verdicts = judged_rollouts(step, policy, candidates, settings.trial_rollouts, params)
+    selection = PromptSelection(
+        max_length_spread=settings.max_length_spread if settings.prompt_optimization else None,
+        pass_rates=(settings.min_pass_rate, settings.max_pass_rate),
+    )
+    selected, ledger = select_prompts(
+        candidates, rollouts, verdicts, selection, system_prompt=step.recipe.model.system_prompt
+    )
+    write_records(step.folder / "prompts.parquet", selected, Prompt)
+    return ledger.as_dict()
+
+
+def rlvr(step: StepContext) -> Counts:
+    """Train the stage-3 model on its own responses to the selected prompts."""
+    settings = step.recipe.rlvr
+    language_model = open_model(step)
+    selected = read_records(step.inputs["prompts"] / "prompts.parquet", Prompt)
+    policy = open_policy(step.recipe, language_model, "policy")
+    objective = Grpo(settings.clip_low, settings.clip_high, settings.kl_weight)
+    reference = copy.deepcopy(language_model.model) if settings.kl_weight > 0 else None
+    with open_verifier(step.recipe) as verifier:
+        source = RolloutSource(
+            step.recipe, policy.engine, policy.chat, selected, verifier, reference
+        )
+        fit(step, language_model, source, objective, settings.learning_rate)
+    return {"in": len(selected), "out": len(selected)}
+
+
+class RolloutSource:
+    """A step's data: groups sampled from the weights as they are now."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        engine: Engine,
+        chat: Any,
+        selected: Sequence[Prompt],
+        verifier: Verifier,
+        reference: Any = None,
+    ) -> None:
+        self.recipe, self.settings = recipe, recipe.rlvr
+        self.engine, self.chat, self.verifier = engine, chat, verifier
+        self.selected, self.reference = selected, reference
+        self.num_steps = self.settings.num_steps
+
+    def step(self, number: int) -> Step:
+        """Sample, verify, rebalance, and lay out what is left in micro-batches."""
+        settings = self.settings
+        temperature = annealed_temperature(
+            number,
+            self.num_steps,
+            settings.temperature_start,
+            settings.temperature_end,
+            settings.anneal_fraction,
+        )
+        groups = self._sample(self._draw(number), temperature, number)
+        units = [unit for group in groups for unit in self._units(group, number)]
+        if units and self.reference is not None:
+            units = self._with_reference(units)
+        return Step(
+            updates=self._updates(units),
+            temperature=temperature,
+            metrics={"temperature": temperature, **group_metrics(groups, len(units))},
+        )
+
+    def _draw(self, number: int) -> list[Prompt]:
+        rates = [prompt.pass_rate for prompt in self.selected]
+        oversample = self.settings.oversample if self.settings.rebalance else 1.0
+        seed = derive_seed(self.recipe.run.seed, "rlvr", "draw", number)
+        chosen = draw_prompts(rates, self.settings.prompts_per_step, oversample, seed)
+        return [self.selected[i] for i in chosen]
+
+    def _sample(self, drawn: Sequence[Prompt], temperature: float, number: int) -> list[Group]:
+        size = self.settings.group_size
+        prompt_ids = [self.chat.prompt_ids(prompt.prompt) for prompt in drawn]
+        requests = [
+            Request(ids, self._params(len(ids), temperature, number, place, index))
+            for place, ids in enumerate(prompt_ids)
+            for index in range(size)
+        ]
+        completions = self.engine.generate(requests)
+        decisions = self.verifier.verify_batch(
+            [
+                (
+                    self.chat.decode(c.token_ids),
+                    drawn[i // size].answer,
+                    drawn[i // size].answer_kind,
+                )
+                for i, c in enumerate(completions)
+            ]
+        )
+        groups = []
+        for place, prompt in enumerate(drawn):
+            members = range(place * size, (place + 1) * size)
+            known = [i for i in members if decisions[i].verdict in REWARDS]
+            groups.append(
+                Group(
+                    question_id=prompt.question_id,
+                    prompt_ids=prompt_ids[place],
+                    response_ids=[completions[i].token_ids for i in known],
+                    logprobs=[completions[i].logprobs for i in known],
+                    rewards=[REWARDS[decisions[i].verdict] for i in known],
+                    finish_reasons=[completions[i].finish_reason for i in known],
+                )
+            )
+        return groups
+
+    def _params(
+        self, prompt_length: int, temperature: float, number: int, place: int, index: int
+    ) -> SamplingParams:
+        return SamplingParams(
+            temperature=temperature,
+            top_p=self.settings.top_p,
+            max_tokens=min(self.settings.max_tokens, self.engine.max_length - prompt_length),
+            seed=derive_seed(self.recipe.run.seed, "rlvr", number, place, index),
+        )
+
+    def _units(self, group: Group, number: int) -> list[Unit]:
+        """The responses to learn from, each with its advantage within what was kept."""
+        if self.settings.rebalance:
+            seed = derive_seed(self.recipe.run.seed, "rlvr", "balance", number, group.question_id)
+            kept = balance(group.rewards, self.settings.easy_pass_rate, seed)
+        else:
+            kept = informative(group.rewards)
+        advantages = group_advantages(
+            [group.rewards[i] for i in kept], scale_by_std=self.settings.scale_by_std
+        )
+        return [
+            [
+                TokenSequence(
+                    [*group.prompt_ids, *group.response_ids[i]],
+                    num_targets=len(group.response_ids[i]),
+                    values={"advantages": advantage, "old_logprobs": group.logprobs[i]},
+                )
+            ]
+            for i, advantage in zip(kept, advantages, strict=True)
+        ]
+
+    def _with_reference(self, units: list[Unit]) -> list[Unit]:
+        longest = max(map(unit_length, units))
+        scored = score_units(self.reference, units, longest, self.settings.micro_batch_size)
+        return [
+            [replace(s, values={**s.values, "reference_logprobs": logprobs.tolist()})]
+            for (s,), (logprobs,) in zip(units, scored, strict=True)
+        ]
+
+    def _updates(self, units: Sequence[Unit]) -> list[list[MicroBatch]]:
+        """Units dealt out to the step's updates, packed into rows as long as the longest two."""
+        updates = []
+        for part in range(self.settings.updates_per_step):
+            dealt = units[part :: self.settings.updates_per_step]
+            if not dealt:
+                continue
+            lengths = [unit_length(unit) for unit in dealt]
+            rows = [[dealt[i] for i in row] for row in pack(lengths, 2 * max(lengths))]
+            size = self.settings.micro_batch_size
+            updates.append([collate(rows[i : i + size]) for i in range(0, len(rows), size)])
+        return updates
+
+
+def group_metrics(groups: Sequence[Group], num_kept: int) -> dict[str, float]:
+    """What the sampled groups show, before rebalancing."""
+    rewards = [reward for group in groups for reward in group.rewards]
+    lengths = [len(ids) for group in groups for ids in group.response_ids]
+    reasons = [reason for group in groups for reason in group.finish_reasons]
+    count = max(1, len(rewards))
+    return {
+        "reward_mean": sum(rewards) / count,
+        "pass_rate": sum(reward > 0 for reward in rewards) / count,
+        "accept_rate": num_kept / count,
+        "mean_tokens": sum(lengths) / count,
+        "truncation_rate": reasons.count("length") / count,
+    }

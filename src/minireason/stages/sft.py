@@ -1,0 +1,32 @@
+"""Stage 2, supervised fine-tuning on a compact, diverse, hard subset: the model learns when to
+stop.
+
+Paper: not packed, 20K, batch 128, learning rate 1e-5. The loss is on the response and on the
+token that ends it.
+
+1. Packing may be switched on: packed examples do not see each other, so only the speed changes.
+"""
+
+from __future__ import annotations
+
+from minireason.model.chat import Chat
+from minireason.records import Example, read_records
+from minireason.step import Counts, StepContext
+from minireason.train.data import PackedData, within_length
+from minireason.train.objectives.next_token import next_token
+from minireason.workbench import conversation, fit, layout, open_model
+
+
+def sft(step: StepContext) -> Counts:
+    """Fine-tune the mid-trained model on the curated SFT set."""
+    settings = step.recipe.sft
+    language_model = open_model(step)
+    chat = Chat(language_model.tokenizer)
+    examples = read_records(step.inputs["data"] / "sft.parquet", Example)
+    units = [[conversation(chat, example.messages)] for example in examples]
+    kept, dropped = within_length(
+        units, [e.id for e in examples], settings.seq_length, settings.overlong
+    )
+    data = PackedData(kept, layout(settings), step.recipe.run.seed)
+    fit(step, language_model, data, next_token, settings.learning_rate)
+    return {"in": len(units), "out": len(kept), "dropped: overlong": dropped}

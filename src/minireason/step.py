@@ -1,0 +1,40 @@
+"""What a step is: a name, what it reads, what it depends on, and the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from minireason.progress import Progress
+from minireason.recipe import Recipe
+
+Counts = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """What a step is given: the recipe, its own folder, and the folders it reads, by role."""
+
+    recipe: Recipe
+    folder: Path
+    inputs: Mapping[str, Path]
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Step:
+    """One entry of the pipeline.
+
+    `reads` maps a role (`questions`, `model`) to the earlier step that fills it, `keys` are the
+    recipe sections (`sft`) and single keys (`run.seed`) that change the result, and `sources`
+    gives the files outside the run folder that do. A step that `always` runs takes what inputs
+    there are and is never skipped.
+    """
+
+    name: str
+    work: Callable[[StepContext], Counts]
+    reads: Mapping[str, str]
+    keys: tuple[str, ...]
+    sources: Callable[[Recipe], Mapping[str, Path]] = lambda recipe: {}
+    always: bool = False

@@ -1,0 +1,115 @@
+"""What the stages share: the starting model, the policy as a sampler, and a fit to the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from minireason.model.chat import Chat
+from minireason.model.load import LanguageModel, choose_device, load_model, save_model
+from minireason.model.threads import use_threads
+from minireason.recipe import Recipe, Training
+from minireason.records import Message, Question, Rollout, Verdict, read_records
+from minireason.rollout.generate import generate_rollouts
+from minireason.rollout.policy import PolicyTeacher
+from minireason.rollout.sampling import SamplingParams
+from minireason.step import StepContext
+from minireason.train.checkpoint import Checkpoints
+from minireason.train.data import Layout, StepSource
+from minireason.train.loop import OptimizerSettings, train
+from minireason.train.objectives import Objective
+from minireason.train.packing import TokenSequence
+from minireason.verify.rollouts import verify_rollouts
+from minireason.verify.verifier import Verifier
+
+
+def open_model(step: StepContext) -> LanguageModel:
+    """The model of the step's `model` input, or the recipe's base where it has none."""
+    use_threads(step.recipe.run.threads)
+    folder = step.inputs.get("model")
+    base = str(folder) if folder else step.recipe.model.base
+    return load_model(base, choose_device(step.recipe.run.device), step.recipe.run.dtype)
+
+
+def open_policy(recipe: Recipe, language_model: LanguageModel, name: str) -> PolicyTeacher:
+    """The model as a sampler, by the recipe's sizes."""
+    return PolicyTeacher(
+        language_model,
+        name,
+        max_batch=recipe.evaluate.batch_size,
+        max_length=recipe.model.max_length,
+        questions_per_call=recipe.rollout.shard_size,
+        system_prompt=recipe.model.system_prompt,
+    )
+
+
+def open_verifier(recipe: Recipe) -> Verifier:
+    settings = recipe.verify
+    return Verifier(settings.timeout_s, settings.memory_mb, settings.workers)
+
+
+def judged_rollouts(
+    step: StepContext,
+    teacher: PolicyTeacher,
+    questions: Sequence[Question],
+    num_rollouts: int,
+    params: SamplingParams,
+) -> tuple[list[Rollout], list[Verdict]]:
+    """The policy's rollouts, resumable in `folder/rollouts`, and their verdicts."""
+    folder = step.folder / "rollouts"
+    with step.progress.track(f"{step.folder.name}: rollouts") as advance:
+        generate_rollouts(
+            teacher,
+            questions,
+            num_rollouts,
+            params,
+            folder,
+            shard_size=teacher.questions_per_call,
+            on_progress=lambda done, total: advance(done, total, ""),
+        )
+    rollouts = read_records(folder, Rollout)
+    with open_verifier(step.recipe) as verifier:
+        return rollouts, verify_rollouts(verifier, questions, rollouts)
+
+
+def conversation(chat: Chat, messages: Sequence[Message]) -> TokenSequence:
+    """Tokens of a conversation whose last message, the response, is the target."""
+    prompt = chat.prompt_ids(messages[:-1])
+    response = chat.response_ids(messages[-1]["content"])
+    return TokenSequence([*prompt, *response], num_targets=len(response))
+
+
+def layout(settings: Training) -> Layout:
+    return Layout(
+        seq_length=settings.seq_length,
+        batch_size=settings.batch_size,
+        micro_batch_size=settings.micro_batch_size,
+        packing=settings.packing,
+        epochs=settings.epochs,
+        max_steps=settings.max_steps,
+    )
+
+
+def fit(
+    step: StepContext,
+    language_model: LanguageModel,
+    source: StepSource,
+    objective: Objective,
+    learning_rate: float,
+) -> None:
+    """Train from where the step was, save the model in the step's folder, drop the checkpoints."""
+    settings = OptimizerSettings(learning_rate=learning_rate, **step.recipe.optimizer.model_dump())
+    label = step.folder.name
+    with step.progress.track(label) as advance:
+
+        def show(done: int, total: int, metrics: dict[str, float]) -> None:
+            advance(done, total, f"loss {metrics['loss']:.4f}")
+
+        train(language_model.model, source, objective, settings, step.folder, show)
+    language_model.model.eval()
+    save_model(language_model, step.folder)
+    Checkpoints(step.folder / "checkpoints").remove()
+
+
+def has_checkpoint(folder: Path) -> bool:
+    return Checkpoints(folder / "checkpoints").latest() is not None
