@@ -73,6 +73,8 @@ class Questions(Section):
     """Column of the final answer; empty tries the usual names."""
     solution_column: str = ""
     """Column of the worked solution, where there is one; empty tries the usual names."""
+    bad_rows: Literal["error", "drop"] = "error"
+    """What to do with a row that has no question or no answer; dropped ones are counted."""
     overlap: Fraction = 0.8
     """Drop a training question holding at least this share of a benchmark question's 8-grams;
     0 keeps all but exact copies."""

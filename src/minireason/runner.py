@@ -138,6 +138,7 @@ class Runner:
             {
                 "name": self.recipe.run.name,
                 "recipe": to_toml(self.recipe.model_dump()),
+                "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 "versions": versions(),
                 "command": shlex.join(["minireason", *sys.argv[1:]]),
             },

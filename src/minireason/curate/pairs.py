@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from minireason.curate.deduplicate import response_key
 from minireason.curate.judged import Judged, join
 from minireason.curate.ledger import Ledger
-from minireason.curate.messages import assistant_message, prompt_messages
 from minireason.errors import DataError
+from minireason.messages import assistant_message, prompt_messages
 from minireason.records import Pair, Question, Rollout, Verdict
 from minireason.seeding import derive_seed
 

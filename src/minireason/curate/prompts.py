@@ -13,8 +13,8 @@ from statistics import fmean, pstdev
 
 from minireason.curate.judged import Judged, join, pass_rate
 from minireason.curate.ledger import Ledger
-from minireason.curate.messages import prompt_messages
 from minireason.errors import DataError
+from minireason.messages import prompt_messages
 from minireason.records import Prompt, Question, Rollout, Verdict
 
 

@@ -10,9 +10,9 @@ from statistics import median
 from minireason.curate.deduplicate import response_key
 from minireason.curate.judged import Judged, join, pass_rate
 from minireason.curate.ledger import Ledger
-from minireason.curate.messages import assistant_message, prompt_messages
 from minireason.curate.repetition import repetition_score
 from minireason.errors import DataError
+from minireason.messages import assistant_message, prompt_messages
 from minireason.records import LEVELS, Example, Question, Rollout, Verdict
 from minireason.seeding import derive_seed
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import Random
 
 LOW, HIGH = -199, 999
 TABLE = 12
@@ -184,63 +183,14 @@ def is_split(a: int, _: int = 2) -> bool:
 
 Write = Callable[[int, int], Atom]
 Accept = Callable[[int, int], bool]
-Draw = Callable[[Random], tuple[int, int]]
-
-
-def _near_zero(rng: Random, high: int) -> int:
-    """A number up to `high`, small ones as often as large ones, now and then negative."""
-    top = rng.choice((12, 40, 99, high))
-    n = rng.randint(0, min(top, high))
-    return -n if rng.random() < 0.15 else n
-
-
-def _draw_addend(rng: Random) -> int:
-    return rng.choice((100, 200, 300)) if rng.random() < 0.08 else abs(_near_zero(rng, 99))
-
-
-def _draw_product(rng: Random) -> tuple[int, int]:
-    kind = rng.random()
-    if kind < 0.25:
-        a, b = rng.randint(1, TABLE), rng.choice((10, 10, 100)) * rng.randint(1, 9)
-    elif kind < 0.32:
-        a, b = rng.randint(1, 99), 10
-    else:
-        a, b = (rng.randint(0, TABLE) * rng.choice((1, 1, 1, -1)) for _ in range(2))
-    return (a, b) if rng.random() < 0.5 else (b, a)
-
-
-def _draw_quotient(rng: Random) -> tuple[int, int]:
-    q, b = _draw_product(rng)
-    return q * b, b
-
-
-def _draw_mod(rng: Random) -> tuple[int, int]:
-    b = rng.randint(2, TABLE)
-    return rng.randint(0, rng.choice((12 * b, MOD_HIGH))), b
-
-
-def _draw_root(rng: Random) -> tuple[int, int]:
-    n = rng.randint(1, ROOT_HIGH)
-    return n * rng.choice((1, 1, -1)), 2
-
-
-ATOMS: dict[str, tuple[Write, Accept, Draw]] = {
-    "add": (add, is_add, lambda rng: (_near_zero(rng, HIGH), _draw_addend(rng))),
-    "sub": (sub, is_sub, lambda rng: (_near_zero(rng, HIGH), _draw_addend(rng))),
-    "mul": (mul, is_mul, _draw_product),
-    "div": (div, is_div, _draw_quotient),
-    "mod": (mod, is_mod, _draw_mod),
-    "quotient": (quotient, is_mod, _draw_mod),
-    "square": (square, is_square, _draw_root),
-    "sqrt": (sqrt, is_sqrt, lambda rng: (rng.randint(0, ROOT_HIGH) ** 2, 2)),
-    "split": (split, is_split, lambda rng: (rng.randint(4, ROOT_HIGH**2), 2)),
+ATOMS: dict[str, tuple[Write, Accept]] = {
+    "add": (add, is_add),
+    "sub": (sub, is_sub),
+    "mul": (mul, is_mul),
+    "div": (div, is_div),
+    "mod": (mod, is_mod),
+    "quotient": (quotient, is_mod),
+    "square": (square, is_square),
+    "sqrt": (sqrt, is_sqrt),
+    "split": (split, is_split),
 }
-
-
-def draw_atom(op: str, rng: Random) -> Atom:
-    """A random fact of one kind, drawn until it lies in the range above."""
-    write, accepts, draw = ATOMS[op]
-    while True:
-        a, b = draw(rng)
-        if accepts(a, b):
-            return write(a, b)

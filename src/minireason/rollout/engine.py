@@ -76,7 +76,9 @@ class Engine:
         self.model = model
         self.stop_ids = frozenset(stop_ids)
         self.max_batch = max_batch
-        self.max_length = max_length or int(model.config.max_position_embeddings)
+        if max_length is None:
+            max_length = int(model.config.max_position_embeddings)
+        self.max_length = max_length
 
     def generate(
         self, requests: Sequence[Request], on_finish: OnFinish | None = None
@@ -148,6 +150,7 @@ class _Run:
         for index, request in enumerate(requests):
             self.waiting.setdefault(tuple(request.prompt_ids), []).append(index)
         self.num_waiting = len(requests)
+        self.lost_steps = 0.0  # decoding steps that free slots lost since the batch was last full
         self.held: _Prompts | None = None  # the prefill of the first prompt, some requests admitted
         self.done: list[Completion | None] = [None] * len(requests)
 
@@ -160,10 +163,9 @@ class _Run:
         return [completion for completion in self.done if completion is not None]
 
     def _is_time_to_admit(self) -> bool:
-        """A prefill costs about a decoding step, so wait until an eighth of the batch is free."""
-        free = self.max_batch - self.batch.num_rows
-        enough = min(self.num_waiting, max(1, self.max_batch // 8))
-        return bool(self.num_waiting) and (free >= enough or not self.batch.num_rows)
+        """A prefill costs about a decoding step: admit when free slots have lost as much."""
+        free = min(self.max_batch - self.batch.num_rows, self.num_waiting)
+        return free > 0 and (self.lost_steps >= 1 or not self.batch.num_rows)
 
     def _admit(self) -> None:
         """Give free slots to waiting requests, and sample the first token of each."""
@@ -179,6 +181,8 @@ class _Run:
         source_B = torch.tensor(source, device=self.device)
         cache = self._room_for(self.batch.longest, prompts.cache)
         cache.admit(rows.start, prompts.cache, source_B, prompts.lengths[source_B])
+        if rows.stop == self.max_batch:
+            self.lost_steps = 0.0
         self._sample(rows, prompts.logits_BV[source_B])
 
     def _take(self) -> list[tuple[tuple[int, ...], list[int]]]:
@@ -228,6 +232,7 @@ class _Run:
             batch.last[live, None], position[:, None], mask[:, None, None], cache
         )
         batch.advance()
+        self.lost_steps += 1 - batch.num_rows / self.max_batch
         self._sample(live, logits_BV)
 
     def _forward(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from minireason.messages import prompt_messages
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel
 from minireason.records import Question, Rollout
 from minireason.rollout.engine import Completion, Engine, Request
-from minireason.messages import prompt_messages
 from minireason.rollout.sampling import SamplingParams
 from minireason.seeding import derive_seed
 

@@ -25,12 +25,14 @@ def evaluate(step: StepContext) -> Counts:
     folder.mkdir(exist_ok=True)
     policy = open_policy(step.recipe, open_model(step), rung)
     samples: dict[str, list[EvalSample]] = {}
+    expected_ids: dict[str, list[str]] = {}
     with open_verifier(step.recipe) as verifier, step.progress.track(f"evaluate {rung}") as advance:
         for number, name in enumerate(settings.benchmarks):
             label = benchmark_label(name)
             path = folder / f"{label}.parquet"
+            questions = benchmark_questions(name, settings.limit, settings.seed)
+            expected_ids[label] = [question.id for question in questions]
             if not path.is_file():
-                questions = benchmark_questions(name, settings.limit, settings.seed)
                 write_records(path, ask(step, policy, verifier, label, questions), EvalSample)
             samples[label] = read_records(path, EvalSample)
             advance(number + 1, len(settings.benchmarks), label)
@@ -40,6 +42,7 @@ def evaluate(step: StepContext) -> Counts:
         policy.name,
         _previous(step.inputs.get("previous"), list(samples)),
         sampling=settings.model_dump(),
+        expected_ids=expected_ids,
     )
     write_json(step.folder / "summary.json", summary)
     total = sum(map(len, samples.values()))

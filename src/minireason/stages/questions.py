@@ -5,6 +5,7 @@ from __future__ import annotations
 from minireason.curate.annotate import annotate
 from minireason.curate.decontaminate import decontaminate
 from minireason.curate.deduplicate import deduplicate_questions
+from minireason.errors import DataError
 from minireason.evaluate.benchmarks import benchmark_questions
 from minireason.problems.procedural import generate_questions
 from minireason.problems.rows import QuestionColumns
@@ -18,7 +19,12 @@ from minireason.step import Counts, StepContext
 def questions(step: StepContext) -> Counts:
     """Write the training questions to `part-00000.parquet`."""
     recipe = step.recipe
-    found = [q for source in recipe.questions.sources for q in training_questions(recipe, source)]
+    bad_rows: list[DataError] = []
+    found = [
+        question
+        for source in recipe.questions.sources
+        for question in training_questions(recipe, source, bad_rows)
+    ]
     unique, repeats = deduplicate_questions(found)
     evaluation = [
         question
@@ -30,11 +36,17 @@ def questions(step: StepContext) -> Counts:
         unique, evaluation, ngram=8 if overlap else 0, min_overlap=overlap or 1.0
     )
     write_records(step.folder / "part-00000.parquet", annotate(kept), Question)
-    return {**repeats.as_dict(), **overlaps.as_dict(), "in": len(found), "out": len(kept)}
+    return {
+        **repeats.as_dict(),
+        **overlaps.as_dict(),
+        "in": len(found) + len(bad_rows),
+        "dropped: unreadable row": len(bad_rows),
+        "out": len(kept),
+    }
 
 
-def training_questions(recipe: Recipe, source: str) -> list[Question]:
-    """The training questions of one source: generated, or read."""
+def training_questions(recipe: Recipe, source: str, bad_rows: list[DataError]) -> list[Question]:
+    """The training questions of one source: generated, or read, with its bad rows if allowed."""
     settings, seed = recipe.questions, derive_seed(recipe.run.seed, "questions")
     if source == "procedural":
         return generate_questions(
@@ -50,5 +62,10 @@ def training_questions(recipe: Recipe, source: str) -> list[Question]:
         solution=settings.solution_column,
     )
     return load_questions(
-        source, limit=settings.limit or None, split=settings.split, columns=columns, seed=seed
+        source,
+        limit=settings.limit or None,
+        split=settings.split,
+        columns=columns,
+        seed=seed,
+        on_bad_row=bad_rows.append if settings.bad_rows == "drop" else None,
     )

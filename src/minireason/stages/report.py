@@ -8,5 +8,9 @@ from minireason.step import Counts, StepContext
 
 def report(step: StepContext) -> Counts:
     """Write `report.html` from what lies in the run folder."""
-    write_report(step.folder.parent, step.folder / "report.html")
+    write_report(
+        step.folder.parent,
+        step.folder / "report.html",
+        num_examples=step.recipe.report.num_examples,
+    )
     return {"out": 1}

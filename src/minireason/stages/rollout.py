@@ -16,10 +16,11 @@ from minireason.step import Counts, StepContext
 def rollout(step: StepContext) -> Counts:
     """Write the teacher's rollouts, a Parquet shard for every `shard_size` questions."""
     settings = step.recipe.rollout
+    answering = teacher(step.recipe)
     found = read_records(step.inputs["questions"], Question)
     with step.progress.track("rollouts") as advance:
         counts = generate_rollouts(
-            teacher(step.recipe),
+            answering,
             found,
             settings.num_rollouts,
             SamplingParams(

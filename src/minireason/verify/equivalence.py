@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from minireason.verify.choice import choice_letter, is_choice
 from minireason.verify.conventions import Conventions
 from minireason.verify.normalize import normalize, plain_text
 from minireason.verify.reading import Answer, read, read_rational
@@ -28,10 +29,7 @@ Symbolic = Callable[[str, str], bool]
 
 MAX_LENGTH = 2_000
 
-_CHOICE = re.compile(r"\(?([a-jA-J])\)?|\(([A-J])\).*|([A-J])[.):].*", re.DOTALL)
-_REFERENCE_CHOICE = re.compile(r"[A-J]|\([A-J]\)")
 _WORDS = re.compile(r"[^\W\d_][^\W\d_' .,-]*(?:[ '.,-]+[^\W\d_]+)*")
-_MARKUP = re.compile(r"\\(?:text\w*|mathrm|mathbf|mbox)\s*\{|[{}$*]|\\(?=[^a-zA-Z{}])")
 
 
 class UnreadableError(ValueError):
@@ -74,17 +72,6 @@ def compare(
     if gold == given:
         return Comparison("correct", "normalized")
     return _compare_text(reference, answer) or _compare_values(gold, given, conventions, symbolic)
-
-
-def is_choice(reference: str, kind: str) -> bool:
-    """Whether the reference is the letter of an option."""
-    return kind == "choice" or (kind == "" and bool(_REFERENCE_CHOICE.fullmatch(reference.strip())))
-
-
-def choice_letter(answer: str) -> str:
-    """The option that an answer such as `(B)`, `B.`, `\\text{B}` or `B) 42` names, else empty."""
-    match = _CHOICE.fullmatch(_MARKUP.sub("", answer).strip())
-    return next((g for g in match.groups() if g), "").upper() if match else ""
 
 
 def _compare_choice(reference: str, answer: str, kind: str) -> Comparison | None:

@@ -9,6 +9,7 @@ answer, whatever stood before it.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ _MAX_BOXES = 20
 
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BARE_BOX = re.compile(r"[ \t]+(-?[^\s${}\\]+|\\[a-zA-Z]+)")
-_BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])|boxed(?=\{)")
 _OPENING = re.compile(r"\s*\{")
 _BOX_GAP = re.compile(r"(?:[^.\n]{0,40}\b)?(?:and|or)$|[,;]?$")
 _GAP_NOISE = re.compile(r"\\(?:text\w*|mbox|quad|qquad|[,;:! ()\[\]])|[${}~\s]")
@@ -33,7 +33,7 @@ _SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|<\||\bI hope\b")
 _FORMULA = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _WORD = re.compile(r"(?<![\\a-zA-Z])(?!sqrt|pi\b|sin|cos|tan|log|ln|exp)[a-zA-Z]{2,}")
 _NUMBER = re.compile(r"(?<![\w.,])[-−]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s*/\s*\d+)?(?:\s?\\?%)?")
-_LONE_LETTER = re.compile(r"\(([A-J])\)|(?m:^[\s*]*([A-J])[.):]?[\s*]*$)|\b([A-J])\)")
+_LONE_LETTER = re.compile(r"\(([A-J])\)|(?m:^[ \t*]*([A-J])[.):]?[ \t*]*$)|\b([A-J])\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +89,34 @@ def _apply_rules(text: str, is_choice: bool) -> Extraction:
 
 def _boxed(text: str) -> Extraction | None:
     """The last box, joined with the boxes it is listed with: `\\boxed{1}` and `\\boxed{2}`."""
-    boxes = list(_BOX.finditer(text))
-    if not boxes:
+    boxes = _box_names(text)
+    start, end = next(boxes, (-1, -1))
+    if start < 0:
         return None
-    last = boxes.pop()
-    content = _box_content(text, last.end(), len(text))
+    content = _box_content(text, end, len(text))
     if content is None:
         return Extraction("", "unclosed_box")
-    contents, start = [content[0].strip()], last.start()
-    while boxes and len(contents) < _MAX_BOXES:
-        before = boxes.pop()
-        earlier = _box_content(text, before.end(), start)
+    contents = [content[0].strip()]
+    for before, end in itertools.islice(boxes, _MAX_BOXES):
+        earlier = _box_content(text, end, start)
         if earlier is None or not _is_listing(text[earlier[1] : start]):
             break
         contents.insert(0, earlier[0].strip())
-        start = before.start()
+        start = before
     return Extraction(", ".join(dict.fromkeys(c for c in contents if c)), "boxed")
+
+
+def _box_names(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of `\\boxed`, `\\fbox` and `boxed` before a brace, the last one first."""
+    end = len(text)
+    while (found := text.rfind("box", 0, end)) >= 0:
+        end = found
+        if text.startswith("boxed", found):
+            is_command = text[max(0, found - 1) : found] == "\\"
+            if is_command or text.startswith("boxed{", found):
+                yield found - is_command, found + 5
+        elif text[max(0, found - 2) : found] == "\\f":
+            yield found - 2, found + 3
 
 
 def _box_content(text: str, start: int, end: int) -> tuple[str, int] | None:

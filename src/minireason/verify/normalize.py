@@ -52,7 +52,11 @@ _CONNECTIVE = re.compile(
     _TEXT.replace("[^{}]*", r"\s*,?\s*(?:and|or)\s*") + r"|(?<![\\a-zA-Z])(?:and|or)\b"
 )
 _TRAILING_TEXT = re.compile(
-    r"(?<=[\d})%])\s*" + _TEXT + r"(?:\s*/\s*" + _TEXT + r")?\s*(?:\^\{?-?\d\}?)?\s*$"
+    r"(?<=[\d})%])\s*(?!\\\w+\s*\{\s*[ap]\.?m)"
+    + _TEXT
+    + r"(?:\s*/\s*"
+    + _TEXT
+    + r")?\s*(?:\^\{?-?\d\}?)?\s*$"
 )
 _TRAILING_UNIT = re.compile(r"(?<=[\d})])\s*" + _UNITS + r"\s*(?:\^\{?[23]\}?)?\s*$")
 _PERCENT = re.compile(r"\s*(?:\\?%|(?<=[\d}) ])(?:percent(?:age)?|pct)\b)")

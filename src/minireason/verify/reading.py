@@ -103,7 +103,9 @@ def _expand(part: str, depth: int) -> tuple[Answer, ...]:
 
 def _unwrap(text: str) -> str:
     """Without the parentheses or braces around a single element."""
-    while len(text) > 2 and text[0] in "({" and _closing(text, 0) == len(text) - 1:
+    for _ in range(_MAX_DEPTH):
+        if len(text) < 3 or text[0] not in "({" or _closing(text, 0) != len(text) - 1:
+            break
         inner = text[1:-1]
         if len(split_top(inner, ",")) > 1 or len(split_top(inner, ";")) > 1:
             break

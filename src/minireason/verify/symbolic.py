@@ -45,6 +45,20 @@ def equal_expressions(reference: str, answer: str, places: int) -> bool:
     return is_equal
 
 
+def _normalization() -> Any:
+    """math-verify's own clean-up without its units: `5am` is not `5pm`, `3m` is not `3`."""
+    from latex2sympy2_extended.latex2sympy2 import NormalizationConfig
+
+    return NormalizationConfig(
+        basic_latex=True,
+        units=False,
+        malformed_operators=True,
+        nits=True,
+        boxed="none",
+        equations=False,
+    )
+
+
 def _evaluate(expressions: list[Any]) -> None:
     """Let a lack of memory or stack show: math-verify takes either for a difference."""
     for expression in expressions:
@@ -60,8 +74,8 @@ def _parse(name: str, latex: str) -> list[Any]:
     from math_verify import LatexExtractionConfig, parse
 
     escaped = latex.replace("%", r"\%").replace("*", r"\cdot ")
-    config = [LatexExtractionConfig(boxed_match_priority=-1)]
-    parsed = parse(f"${escaped}$", config, fallback_mode="no_fallback", parsing_timeout=None)
+    config = LatexExtractionConfig(boxed_match_priority=-1, normalization_config=_normalization())
+    parsed = parse(f"${escaped}$", [config], fallback_mode="no_fallback", parsing_timeout=None)
     if not parsed:
         raise UnreadableError(f"the {name} cannot be read as an expression")
     return parsed
