@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from minireason.errors import SamplingError
+from minireason.messages import prompt_messages
 from minireason.records import Question, Rollout
 from minireason.rollout.background import emitted
 from minireason.rollout.retry import is_retriable, wait_s
@@ -128,12 +129,9 @@ class OpenAITeacher:
         )
 
     def _request(self, question: Question, params: SamplingParams, seed: int) -> dict[str, Any]:
-        messages = [{"role": "user", "content": question.text}]
-        if self.system_prompt:
-            messages.insert(0, {"role": "system", "content": self.system_prompt})
         request = {
             "model": self.model,
-            "messages": messages,
+            "messages": prompt_messages(question, self.system_prompt),
             "temperature": params.temperature,
             "top_p": params.top_p,
             "max_tokens": params.max_tokens,
