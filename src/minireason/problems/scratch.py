@@ -152,6 +152,8 @@ class Scratch:
 
     def mod(self, a: int, b: int) -> int:
         """The remainder of a by b > 1."""
+        if b < 2:
+            raise DerailedError("division by zero")
         if 0 <= a < b:
             return a
         if a > 0 and b <= atoms.TABLE and not atoms.is_mod(a, b):
@@ -221,7 +223,7 @@ class Scratch:
         return fraction(*self.reduce(n, d))
 
     def _fact(self, op: str, a: int, b: int) -> int:
-        write, accepts, _ = ATOMS[op]
+        write, accepts = ATOMS[op]
         atom = write(a, b)
         self.is_within_atoms &= accepts(a, b)
         index = self.num_facts
