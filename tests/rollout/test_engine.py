@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -247,6 +248,27 @@ def test_the_same_seed_gives_the_same_output_and_another_another(model: PreTrain
 
     assert outputs(7) == outputs(7)
     assert len({tuple(outputs(seed)) for seed in range(8)}) == 8
+
+
+def test_pairs_of_tokens_fall_as_often_as_the_model_says(model: PreTrainedModel) -> None:
+    num, temperature = 4000, 0.5
+    settings = {"temperature": temperature, "top_p": 1.0, "max_tokens": 2}
+    asked = [Request([3, 4], SamplingParams(**settings, seed=seed)) for seed in range(num)]
+    counts = Counter(
+        tuple(result.token_ids) for result in Engine(model, [], max_batch=500).generate(asked)
+    )
+    for pair, count in counts.most_common(12):
+        probability = math.exp(sum(teacher_forced(model, [3, 4], list(pair), temperature)))
+        deviation = math.sqrt(num * probability * (1 - probability))
+        assert abs(count - num * probability) < 4.5 * deviation
+
+
+def test_a_free_slot_is_filled_while_others_decode(model: PreTrainedModel) -> None:
+    order: list[int] = []
+    lengths = [60, 5, 5, 5, 5, 5]
+    asked = [Request([3], SamplingParams(max_tokens=length)) for length in lengths]
+    Engine(model, [], max_batch=2).generate(asked, lambda index, _: order.append(index))
+    assert order == [1, 2, 3, 4, 5, 0]
 
 
 def test_each_completion_is_reported_once_when_it_finishes(model: PreTrainedModel) -> None:
