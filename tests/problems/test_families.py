@@ -20,7 +20,7 @@ NUM_SEEDS = 30
 
 
 def params_of(problem: Problem) -> list[int]:
-    return [int(n) for n in problem.identity.split(":")[1].split(",")]
+    return [int(n) for n in problem.id.split(":")[3].split(",")]
 
 
 def numbers(text: str) -> list[int]:
@@ -341,6 +341,12 @@ def test_the_question_with_complex_roots_is_solved() -> None:
     assert problem.text == "How to solve 3*x^2+4*x+5=1?"
     assert problem.answer == r"-\frac{2}{3} \pm \frac{2\sqrt{2}i}{3}"
     assert matches(problem.answer, quadratic_roots(problem))
+
+
+def test_questions_on_one_equation_share_an_identity() -> None:
+    family = FAMILIES["quadratic"]
+    same = [family.identity(params) for params in ((1, 2, -8, 0, 0), (1, 2, -5, 3, 1))]
+    assert same[0] == same[1] != family.identity((1, 3, -8, 0, 0))
 
 
 def test_quadratic_handles_each_kind_of_roots() -> None:

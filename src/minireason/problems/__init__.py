@@ -1,0 +1,1 @@
+"""Where questions come from: question sets, and endless procedural families with solutions."""

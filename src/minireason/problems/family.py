@@ -54,7 +54,8 @@ class Family:
     """Problems of one kind: how to draw parameters at a level, phrase them and work them out.
 
     `phrase` gives at least three phrasings; `draws` has one drawer of parameters a level, and
-    what it draws counts only where `fits` says that the solution is of that level.
+    what it draws counts only where `fits` says that the solution is of that level. `canonical`
+    gives what decides the identity, so that two questions on one equation fall in one split.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Family:
     draws: Mapping[str, Callable[[Random], Params]]
     phrase: Callable[[Params], tuple[str, ...]]
     work: Callable[[Params, Scratch], str]
+    canonical: Callable[[Params], Params] = tuple
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -70,7 +72,7 @@ class Family:
 
     def identity(self, params: Params) -> str:
         """The canonical name of the problem, whatever its phrasing and level."""
-        return f"{self.name}:{','.join(map(str, params))}"
+        return f"{self.name}:{','.join(map(str, self.canonical(params)))}"
 
     def fits(self, level: str, params: Params) -> bool:
         """Whether the solution has the level's number of facts and each of them is an atom."""

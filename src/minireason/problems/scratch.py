@@ -93,11 +93,11 @@ class Scratch:
         return self._fact("sub", self._fact("sub", a, b - b % 100), b % 100)
 
     def mul(self, a: int, b: int) -> int:
-        """a * b, a factor above the table split by its digits."""
-        if atoms.is_mul(a, b):
-            return self._fact("mul", a, b)
+        """a * b, a factor above the table split by its digits; times 1 needs no line."""
         if 1 in (a, b):
             return a * b
+        if atoms.is_mul(a, b):
+            return self._fact("mul", a, b)
         sign = -1 if (a < 0) != (b < 0) else 1
         return sign * self._long_mul(max(abs(a), abs(b)), min(abs(a), abs(b)))
 
@@ -105,6 +105,7 @@ class Scratch:
         if atoms.is_mul(a, b) or b == 10:
             return self._fact("mul", a, b)
         if b > 10:
+            a, b = (b, a) if a % 10 == 0 else (a, b)
             tens, ones = b - b % 10, b % 10
             high = self._fact("mul", self.mul(a, tens // 10), 10)
             return self.add(high, self.mul(a, ones)) if ones else high

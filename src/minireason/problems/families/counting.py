@@ -1,4 +1,4 @@
-"""Counting and chance: choices, overlaps, committees, urns, grid paths, expected values."""
+"""Counting: menus, overlaps, committees, grid paths."""
 
 from __future__ import annotations
 
@@ -97,7 +97,8 @@ def _work_overlap(params: Params, s: Scratch) -> str:
 def _binomial(s: Scratch, n: int, k: int) -> int:
     """n choose k by steps that stay whole: times n-i, over i+1."""
     k = min(k, n - k)
-    s.say(f"C({n},{k}):")
+    if k > 1:
+        s.say(f"C({n},{k}):")
     value = n if k else 1
     for i in range(1, k):
         value = s.div(s.mul(value, n - i), i + 1)
@@ -125,41 +126,6 @@ def _work_committee(params: Params, s: Scratch) -> str:
     a, j, b, k, is_both = params
     first, second = _binomial(s, a, j), _binomial(s, b, k)
     return str(s.mul(first, second) if is_both else s.add(first, second))
-
-
-def _draw_urn(rng: Random, kind: int) -> Params:
-    """Kind 0: one ball is red; 1: twice red, putting back; 2: red then blue."""
-    if kind == 0:
-        return (0, *(rng.randint(2, 15) for _ in range(3)))
-    while True:
-        red, blue, green = (rng.randint(2, 9) for _ in range(3))
-        if red + blue + green <= 20:
-            return (kind, red, blue, green)
-
-
-def _phrase_urn(params: Params) -> tuple[str, ...]:
-    kind, r, b, g = params
-    event = {
-        0: "One ball is drawn. What is the probability that it is red?",
-        1: "A ball is drawn and put back, twice. What is the probability of red both times?",
-        2: "Two balls are drawn in turn. What is the probability of red and then blue?",
-    }[kind]
-    return (
-        f"A bag has {r} red, {b} blue and {g} green balls. {event}",
-        f"An urn holds {r} red, {b} blue and {g} green balls. {event}",
-        f"There are {r} red, {b} blue and {g} green balls in a box. {event}",
-    )
-
-
-def _work_urn(params: Params, s: Scratch) -> str:
-    kind, r, b, g = params
-    total = s.add(s.add(r, b), g)
-    if kind == 0:
-        return s.fraction(r, total)
-    if kind == 1:
-        return s.fraction(s.power(r, 2), s.power(total, 2))
-    top = s.mul(r, b)
-    return s.fraction(top, s.mul(total, s.sub(total, 1)))
 
 
 def _draw_grid(rng: Random) -> Params:
@@ -206,38 +172,9 @@ def _work_grid(params: Params, s: Scratch) -> str:
     return str(s.sub(_paths(s, (x, y), (c, d)), through) if is_around else through)
 
 
-def _draw_expected(rng: Random, count: int) -> Params:
-    values = rng.sample(range(1, 13), count)
-    weights = [rng.randint(1, 6) for _ in range(count)]
-    return tuple(x for pair in zip(sorted(values), weights, strict=True) for x in pair)
-
-
-def _phrase_expected(params: Params) -> tuple[str, ...]:
-    values, weights = params[::2], params[1::2]
-    cards = ", ".join(f"{w} with {v}" for v, w in zip(values, weights, strict=True))
-    return (
-        f"A box has cards: {cards}. What is the expected value of a random card?",
-        f"A wheel has fields: {cards}. What is the mean result of a spin?",
-        f"A bag has coins: {cards}. Find the expected value of a random coin.",
-    )
-
-
-def _work_expected(params: Params, s: Scratch) -> str:
-    values, weights = params[::2], params[1::2]
-    number = weights[0]
-    for w in weights[1:]:
-        number = s.add(number, w)
-    total: int | None = None
-    for v, w in zip(values, weights, strict=True):
-        part = v if w == 1 else s.mul(v, w)
-        total = part if total is None else s.add(total, part)
-    return s.fraction(total or 0, number)
-
-
-COUNTING = "counting"
 MENU = Family(
     "menu",
-    COUNTING,
+    "counting",
     {
         "elementary": lambda rng: _draw_menu(rng, False),
         "middle": lambda rng: _draw_menu(rng, True),
@@ -245,9 +182,11 @@ MENU = Family(
     _phrase_menu,
     _work_menu,
 )
+
+
 OVERLAP = Family(
     "overlap",
-    COUNTING,
+    "counting",
     {
         "elementary": lambda rng: _draw_overlap(rng, False),
         "middle": lambda rng: _draw_overlap(rng, True),
@@ -256,9 +195,11 @@ OVERLAP = Family(
     _phrase_overlap,
     _work_overlap,
 )
+
+
 COMMITTEE = Family(
     "committee",
-    COUNTING,
+    "counting",
     {
         "high": lambda rng: _draw_committee(rng, 18, 2),
         "college": lambda rng: _draw_committee(rng, 16, 3),
@@ -266,31 +207,12 @@ COMMITTEE = Family(
     _phrase_committee,
     _work_committee,
 )
-URN = Family(
-    "urn",
-    COUNTING,
-    {
-        "middle": lambda rng: _draw_urn(rng, 0),
-        "high": lambda rng: _draw_urn(rng, 1),
-        "college": lambda rng: _draw_urn(rng, 2),
-    },
-    _phrase_urn,
-    _work_urn,
-)
+
+
 GRID_PATHS = Family(
     "grid_paths",
-    COUNTING,
+    "counting",
     {"college": _draw_grid, "graduate": _draw_grid_stop},
     _phrase_grid,
     _work_grid,
-)
-EXPECTED_VALUE = Family(
-    "expected_value",
-    COUNTING,
-    {
-        "college": lambda rng: _draw_expected(rng, 3),
-        "graduate": lambda rng: _draw_expected(rng, 4),
-    },
-    _phrase_expected,
-    _work_expected,
 )

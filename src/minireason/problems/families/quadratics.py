@@ -113,4 +113,5 @@ QUADRATIC = Family(
     {"high": _draw_integer, "college": _draw_rational, "graduate": _draw_surd},
     _phrase,
     _work,
+    canonical=lambda params: (*params[:2], params[2] - params[3]),
 )
