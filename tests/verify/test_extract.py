@@ -71,23 +71,11 @@ def test_a_reference_may_carry_its_solution(answer, reference):
     assert extract_reference(answer) == reference
 
 
-@pytest.mark.parametrize(
-    "piece",
-    [
-        "\\boxed{",
-        "boxed",
-        "{",
-        "}",
-        "$",
-        "answer",
-        "answer is ",
-        "answer\n",
-        "####",
-        "(A",
-        " ",
-        "\\",
-    ],
-)
+PIECES = [r"\boxed{", r"\boxed{1}, ", "boxed", "{", "}", "$", "answer", "answer is ", "A:\n"]
+PIECES += ["####", "(A", "B\n", " ", "\n", "* ", "\\"]
+
+
+@pytest.mark.parametrize("piece", PIECES)
 def test_a_megabyte_of_anything_is_read_in_linear_time(piece):
     extract(piece * (1_000_000 // len(piece)), is_choice=True)
 

@@ -42,10 +42,10 @@ def pids(verifier):
 
 def test_hostile_answers_return_and_their_neighbours_are_decided(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with Verifier(timeout_s=0.8) as verifier:
+    with Verifier(timeout_s=1.0) as verifier:
         items = [item for bad in HOSTILE for item in ((rf"\boxed{{{bad}}}", "3", ""), EASY)]
         decided = verifier.verify_batch(items)
-        compared = [verifier.compare(bad, r"\sqrt{3}") for bad in HOSTILE[:4]]
+        compared = [verifier.compare(bad, r"\sqrt{3}") for bad in HOSTILE[:2]]
     assert all(d.verdict != "correct" for d in [*decided[::2], *compared])
     assert all(d.verdict == "correct" for d in decided[1::2])
     assert list(tmp_path.iterdir()) == []
@@ -96,9 +96,9 @@ def test_a_worker_killed_while_idle_costs_nothing(verifier):
 
 
 def test_memory_is_capped():
-    with Verifier(timeout_s=20.0, memory_mb=600) as verifier:
-        decision = verifier.verify(r"\boxed{2^{2^{34}}-x}", "x")
-    assert decision.verdict == "unknown"
+    with Verifier(timeout_s=20.0, memory_mb=200) as verifier:
+        decision = verifier.verify(r"\boxed{2^{2^{30}}-x}", "x")
+    assert (decision.verdict, "memory" in decision.reason) == ("unknown", True)
 
 
 def test_queueing_does_not_count_and_several_workers_keep_order():

@@ -1,7 +1,7 @@
 """Whether an answer equals the reference, layer by layer; the first decisive layer is recorded.
 
-identical -> choice -> normalized -> rational -> text -> structured -> symbolic. All but the last
-are exact and cheap, and run in the caller. The symbolic layer is passed in: without it `compare`
+identical -> choice -> normalized -> text -> rational -> polynomial -> structured -> symbolic. All but
+the last are exact and cheap, and run in the caller. The symbolic layer is passed in: without it `compare`
 returns None where only it could decide; the guarded worker calls `compare` again with it.
 
 Two rationals that differ are decisively different, as are two words and two tuples of which one
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from minireason.verify.choice import choice_letter, is_choice
 from minireason.verify.conventions import Conventions
 from minireason.verify.normalize import normalize, plain_text
+from minireason.verify.polynomial import read_polynomial
 from minireason.verify.reading import Answer, read, read_rational
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ def _compare_values(
     if equal is None:
         return None
     is_leaf = gold_tree.shape == given_tree.shape == "leaf"
-    method = "symbolic" if matcher.used_symbolic else "rational" if is_leaf else "structured"
+    leaf_method = "polynomial" if matcher.used_polynomial else "rational"
+    method = "symbolic" if matcher.used_symbolic else leaf_method if is_leaf else "structured"
     return Comparison("correct" if equal else "incorrect", method)
 
 
@@ -119,6 +121,7 @@ class _Matcher:
         self.conventions = conventions
         self.symbolic = symbolic
         self.used_symbolic = False
+        self.used_polynomial = False
 
     def equal(self, gold: Answer, given: Answer) -> bool | None:
         if gold.name and given.name and gold.name != given.name and "~" not in gold.name:
@@ -142,11 +145,18 @@ class _Matcher:
     def _equal_leaves(self, gold: str, given: str) -> bool | None:
         exact_gold, exact_given = read_rational(gold), read_rational(given)
         if exact_gold is None or exact_given is None:
-            return self._ask(gold, given)
+            return self._equal_polynomials(gold, given)
         is_unsigned = gold.endswith("%") and not given.endswith("%")
         if is_unsigned and self.conventions.percent_sign_optional:
             return exact_given in (exact_gold, exact_gold * 100)
         return exact_gold == exact_given
+
+    def _equal_polynomials(self, gold: str, given: str) -> bool | None:
+        gold_terms, given_terms = read_polynomial(gold), read_polynomial(given)
+        if gold_terms is None or given_terms is None:
+            return self._ask(gold, given)
+        self.used_polynomial = True
+        return gold_terms == given_terms
 
     def _equal_leaf_and_tree(self, gold: Answer, given: Answer) -> bool | None:
         leaf, tree = (gold, given) if gold.shape == "leaf" else (given, gold)

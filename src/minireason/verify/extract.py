@@ -173,7 +173,7 @@ def _read_prose(phrase: str) -> str:
         return formulas[0] + (r"\%" if trailing_percent else "")
     for part in (phrase, re.split(r"\b(?:is|are|equals)\b|=", phrase)[-1]):
         numbers = _NUMBER.findall(part)
-        if len(numbers) == 1 and not re.search(r"\\(?!%)|\$", part):
+        if len(numbers) == 1 and not re.search(r"\\(?!%)", part) and not _FORMULA.search(part):
             is_percent = re.search(r"\d\s*(percent|pct)", part)
             return numbers[0].rstrip(",") + (r"\%" if is_percent else "")
     return phrase

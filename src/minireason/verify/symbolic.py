@@ -109,9 +109,8 @@ def serve(memory_mb: int) -> None:
     logging.disable(logging.CRITICAL)
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # a stray print must not look like a reply
-    import math_verify  # noqa: F401  (the slow import is done before the first request's clock)
-
     _cap_memory(memory_mb)
+    equal_expressions(r"2\sqrt{3}-x", r"\sqrt{12}-x", 12)  # loads and warms, on nobody's clock
     parent = os.getppid()
     print("ready", file=replies, flush=True)
     while line := _next_line(parent):
