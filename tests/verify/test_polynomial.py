@@ -18,7 +18,7 @@ from minireason.verify.polynomial import read_polynomial
         ("\\sqrt{2}\\sqrt{3}", "\\sqrt{6}"),
         ("x*x", "x^2"),
         ("x-x", "0"),
-        ("\\frac{3}{2}x", "1.5x".replace("1.5", "\\frac{3}{2}")),
+        ("\\frac{3}{2}x", "3x/2"),
         ("4+3i", "3i+4"),
     ],
 )

@@ -23,7 +23,7 @@ MAX_DEPTH = 4
 ROOT = "\\sqrt"
 
 _TOKEN = re.compile(
-    r"(?P<number>\d+)|(?P<name>\\pi|[a-zA-Z])|(?P<root>\\sqrt)|(?P<fraction>\\frac)"
+    r"(?P<number>[0-9]+)|(?P<name>\\pi|[a-zA-Z])|(?P<root>\\sqrt)|(?P<fraction>\\frac)"
     r"|(?P<power>\^)|(?P<times>\*|\\cdot|\\times)|(?P<sign>[+-])|(?P<open>\{)|(?P<close>\})"
     r"|(?P<over>/)"
 )
