@@ -22,7 +22,7 @@ class Chat:
             raise MissingError("the tokenizer has no chat template; add one to the model folder")
         self.tokenizer = tokenizer
         self.end_ids = self._turn_end()
-        self.stop_ids = frozenset({self.end_ids[0], tokenizer.eos_token_id} - {None})
+        self.stop_ids = frozenset({self.end_ids[-1], tokenizer.eos_token_id} - {None})
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         """Token ids up to where the assistant's response begins."""
@@ -65,4 +65,3 @@ class Chat:
         if not ends:
             raise MissingError("the chat template does not end an assistant turn with a token")
         return ids[: ends[0] + 1]
-

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -17,6 +20,16 @@ from transformers import (
 from minireason.errors import MissingError
 from minireason.model.attention import ATTENTION
 from minireason.model.source import local_folder
+
+# What transformers raises for a folder that is there and cannot be read as a model.
+_LOADING_ERRORS = (
+    OSError,
+    ValueError,
+    TypeError,
+    RuntimeError,
+    SafetensorError,
+    StrictDataclassError,
+)
 
 
 @dataclass(frozen=True)
@@ -34,28 +47,58 @@ class LanguageModel:
 def load_model(base: str, device: str = "cpu", dtype: str = "float32") -> LanguageModel:
     """Load a causal language model and its tokenizer; a hub id is downloaded.
 
-    Remote code is never run and pickled weights are refused.
+    Remote code is never run; pickled weights, missing weights and a head that does more than
+    multiply by its matrix are refused.
     """
     source = str(local_folder(base) or base)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
-        model: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
             dtype=getattr(torch, dtype),
             attn_implementation=ATTENTION,
             use_safetensors=True,
+            output_loading_info=True,
         )
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except _LOADING_ERRORS as error:
+        reason = textwrap.shorten(str(error), 400, placeholder=" ...")
         raise MissingError(f"cannot load the model {base}: {reason}") from error
+    model, info = loaded
+    if info["missing_keys"]:
+        raise MissingError(
+            f"the weights of the model {base} are not complete: {len(info['missing_keys'])} are "
+            f"missing, {min(info['missing_keys'])} among them; copy or download it again"
+        )
+    _require_plain_head(model, base)
     model.config.use_cache = False  # a cache in training would switch packing off silently
     return LanguageModel(model.to(device), tokenizer)
 
 
 def save_model(language_model: LanguageModel, folder: Path) -> None:
     """Save in the Hugging Face layout, so that any other tool loads it."""
+    config: Any = language_model.model.config
+    uses_cache, config.use_cache = config.use_cache, True  # others sample with what is saved
     language_model.model.save_pretrained(folder, safe_serialization=True)
+    config.use_cache = uses_cache
     language_model.tokenizer.save_pretrained(folder)
+
+
+@torch.no_grad()
+def _require_plain_head(model: Any, base: str) -> None:
+    """Training takes log-probabilities from the hidden states and the head's matrix alone."""
+    inputs = {
+        "input_ids": torch.tensor([[1, 2]]),
+        "attention_mask": torch.ones(1, 1, 2, 2, dtype=torch.bool).tril(),
+        "use_cache": False,
+    }
+    hidden_BTD = model.base_model(**inputs).last_hidden_state
+    products_BTV = hidden_BTD @ model.get_output_embeddings().weight.T
+    difference = (products_BTV - model(**inputs).logits).abs().max()
+    if not difference <= 0.01 * products_BTV.abs().max():
+        raise MissingError(
+            f"the logits of the model {base} are not plain products of its last hidden states and "
+            "its head (they are scaled, capped or biased), which is not supported; give another"
+        )
 
 
 def choose_device(device: str) -> str:
