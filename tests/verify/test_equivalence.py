@@ -50,8 +50,8 @@ def test_the_first_decisive_layer_decides(reference, answer, verdict, method):
     assert (decided and decided.method) == method
 
 
-@pytest.mark.parametrize(("kind", "verdict"), [("choice", "unknown"), ("", None)])
-def test_a_value_for_a_letter_cannot_be_read_as_a_choice(kind, verdict):
+@pytest.mark.parametrize(("kind", "verdict"), [("choice", "unknown"), ("", "incorrect")])
+def test_a_value_for_a_letter_is_unreadable_where_a_choice_was_asked(kind, verdict):
     decided = compare("C", "17", kind)
     assert (decided and decided.verdict) == verdict
 

@@ -13,7 +13,7 @@ import pytest
 from minireason.verify import Conventions, Verifier
 from minireason.verify.worker import Task, WorkerPool
 
-EASY = (r"\boxed{2\sqrt{3}}", r"\sqrt{12}", "")
+EASY = (r"\boxed{3\log(2)}", r"\log(8)", "")
 BOMB = (r"\boxed{9^{9^{9^9}}}", "3", "")
 HOSTILE = [
     r"9^{9^{9^9}}",
@@ -45,7 +45,7 @@ def test_hostile_answers_return_and_their_neighbours_are_decided(tmp_path, monke
     with Verifier(timeout_s=1.0) as verifier:
         items = [item for bad in HOSTILE for item in ((rf"\boxed{{{bad}}}", "3", ""), EASY)]
         decided = verifier.verify_batch(items)
-        compared = [verifier.compare(bad, r"\sqrt{3}") for bad in HOSTILE[:2]]
+        compared = [verifier.compare(bad, r"\log(3)") for bad in HOSTILE[:2]]
     assert all(d.verdict != "correct" for d in [*decided[::2], *compared])
     assert all(d.verdict == "correct" for d in decided[1::2])
     assert list(tmp_path.iterdir()) == []
@@ -104,7 +104,7 @@ def test_memory_is_capped():
 def test_queueing_does_not_count_and_several_workers_keep_order():
     pool = WorkerPool(1.0, 2048, 2, Conventions())
     bombs = [Task("3x", f"{n}^{{9^{{9^9}}}}", "") for n in (7, 8, 9)]
-    good = [Task(rf"\sqrt{{{n * n * 3}}}", rf"{n}\sqrt{{3}}", "") for n in range(2, 6)]
+    good = [Task(rf"\log({2**n})", rf"{n}\log(2)", "") for n in range(2, 6)]
     results = pool.run([*bombs, *good])
     pool.close()
     assert [r.verdict for r in results] == ["unknown"] * 3 + ["correct"] * 4

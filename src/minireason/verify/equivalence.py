@@ -1,8 +1,8 @@
 """Whether an answer equals the reference, layer by layer; the first decisive layer is recorded.
 
-identical -> choice -> normalized -> text -> rational -> polynomial -> structured -> symbolic. All but
-the last are exact and cheap, and run in the caller. The symbolic layer is passed in: without it `compare`
-returns None where only it could decide; the guarded worker calls `compare` again with it.
+identical -> choice -> normalized -> text -> rational -> polynomial -> structured -> symbolic. All
+but the last are exact and cheap, and run in the caller. The symbolic layer is passed in: without it
+`compare` returns None where only it could decide; the guarded worker calls `compare` again with it.
 
 Two rationals that differ are decisively different, as are two words and two tuples of which one
 element differs. Parentheses and square brackets are not the same, since they mean intervals too.

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 Monomial = tuple[tuple[str, int], ...]
-"""Factors with exponents in name order; a squarefree root is a factor `\\sqrt` with it as exponent."""
+"""Factors with exponents in name order; a squarefree root is a factor `\\sqrt` to that "power"."""
 Polynomial = dict[Monomial, Fraction]
 
 MAX_LENGTH = 200
