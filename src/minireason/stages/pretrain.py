@@ -39,8 +39,10 @@ def pretrain(step: StepContext) -> Counts:
     model = build_model(len(tokenizer), derive_seed(run.seed, "weights"))
     model.to(torch.device(choose_device(run.device)))  # type: ignore[arg-type]
     language_model = LanguageModel(model, tokenizer)
+    chat = Chat(tokenizer)
+    model.generation_config.eos_token_id = sorted(chat.stop_ids)  # so that others stop there too
     questions = read_records(step.inputs["questions"], Question)
-    units = texts(Chat(tokenizer), questions, settings.num_texts, settings.facts_fraction, run.seed)
+    units = texts(chat, questions, settings.num_texts, settings.facts_fraction, run.seed)
     data = PackedData(units, layout(settings), run.seed)
     fit(step, language_model, data, next_token, settings.learning_rate)
     return {"in": len(units), "out": len(units)}
