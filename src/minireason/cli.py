@@ -13,6 +13,8 @@ import typer
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -154,11 +156,11 @@ def main() -> None:
     from minireason.errors import MinireasonError
 
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
     except typer.Exit as stop:
-        sys.exit(stop.exit_code)
+        code = stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        sys.exit(_complain("interrupted; run the same command again to go on", 130))
+        code = INTERRUPTED
     except MinireasonError as error:
         sys.exit(_complain(f"error: {error}", 2))
     except Exception as error:
@@ -172,6 +174,9 @@ def main() -> None:
                 f"error: {type(error).__name__}: {error} (MINIREASON_TRACEBACK=1 shows where)", 1
             )
         )
+    if code == INTERRUPTED:  # typer turns Ctrl-C into this code and returns it
+        _complain("interrupted; run the same command again to go on", code)
+    sys.exit(code or 0)
 
 
 def _complain(text: str, code: int) -> int:

@@ -12,6 +12,8 @@ import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from minireason.errors import RecipeError
+from minireason.evaluate.benchmarks import benchmark_label
 from minireason.model.source import local_folder
 from minireason.problems.sources import is_external
 from minireason.recipe import Recipe
@@ -46,6 +48,7 @@ TEACHER = {"questions": "questions", "rollout": "rollout", "verify": "verify"}
 
 def build_steps(recipe: Recipe) -> list[Step]:
     """The steps of a recipe, in the order they run."""
+    _check_labels(recipe.evaluate.benchmarks)
     stages = list(recipe.run.stages)
     steps = [_questions()]
     if stages[:1] == ["pretrain"]:
@@ -74,6 +77,19 @@ def groups(steps: list[Step]) -> dict[str, list[str]]:
     }
     present = {group: [n for n in members if n in names] for group, members in together.items()}
     return {n: [n] for n in names} | {group: m for group, m in present.items() if m}
+
+
+def _check_labels(benchmarks: list[str]) -> None:
+    """Two benchmarks of one label would lie in one file, the second one never asked."""
+    named: dict[str, str] = {}
+    for name in benchmarks:
+        label = benchmark_label(name)
+        if label in named:
+            raise RecipeError(
+                f"evaluate.benchmarks holds {named[label]!r} and {name!r}, both of which would be "
+                f"called {label!r}; rename one of the files, or leave one out"
+            )
+        named[label] = name
 
 
 def _questions() -> Step:
@@ -130,7 +146,7 @@ def _training(stage: str, reads: Mapping[str, str]) -> Step:
 def _evaluation(rung: str, previous: str | None) -> Step:
     reads = _model(rung) | ({"previous": f"evaluate-{previous}"} if previous else {})
 
-    def files(recipe: Recipe) -> Mapping[str, Path]:
+    def files(recipe: Recipe) -> Mapping[str, Path | str]:
         return {**_base(reads)(recipe), **_files(recipe.evaluate.benchmarks)}
 
     return Step(f"evaluate-{rung}", _verb("evaluate"), reads, EVALUATION, files)
@@ -156,17 +172,17 @@ def _model(rung: str) -> dict[str, str]:
     return {} if rung == "base" else {"model": rung}
 
 
-def _base(reads: Mapping[str, str]) -> Callable[[Recipe], Mapping[str, Path]]:
-    """The base model's folder, for a step that reads no earlier model."""
+def _base(reads: Mapping[str, str]) -> Callable[[Recipe], Mapping[str, Path | str]]:
+    """The base model's folder or hub id, for a step that reads no earlier model."""
 
-    def files(recipe: Recipe) -> Mapping[str, Path]:
-        folder = None if "model" in reads else local_folder(recipe.model.base)
-        return {"base model": folder} if folder else {}
+    def files(recipe: Recipe) -> Mapping[str, Path | str]:
+        base = recipe.model.base
+        return {} if "model" in reads else {"base model": local_folder(base) or base}
 
     return files
 
 
-def _no_files(recipe: Recipe) -> Mapping[str, Path]:
+def _no_files(recipe: Recipe) -> Mapping[str, Path | str]:
     return {}
 
 

@@ -27,7 +27,9 @@ Stage = Literal["pretrain", "midtrain", "sft", "dpo", "rlvr"]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Run(Section):
@@ -42,7 +44,8 @@ class Run(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model runs; auto takes CUDA if there is one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Number format of weights and activations; bfloat16 is slow on CPUs without AVX-512."""
+    """What the forward pass computes in; weights and optimizer stay in float32, or small updates
+    would be lost. bfloat16 is slow on CPUs without AVX-512."""
 
 
 class Model(Section):

@@ -207,7 +207,7 @@ def _iter_file(file: Path, record: type[Record]) -> Iterator[Record]:
         for batch in parquet.iter_batches(columns=columns):
             for row in batch.to_pylist():
                 yield record(**row)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
         raise DataError(f"{file} is not a readable Parquet file: {error}") from error
 
 

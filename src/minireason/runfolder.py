@@ -97,14 +97,14 @@ class StepFolder:
         """Hash of what the finished step produced: what later steps record as their input."""
         if not self.is_finished:
             raise MissingError(f"step {self.name} is not finished: {self.path} has no {MANIFEST}")
-        return str(read_json(self.path / MANIFEST)["identity"])
+        return str(_read_marker(self.path / MANIFEST, "identity")["identity"])
 
     def check(self) -> None:
         """Raise if the folder was made with another config or from other inputs."""
         marker = self.path / (MANIFEST if self.is_finished else STARTED)
         if not marker.is_file():
             return
-        made = read_json(marker)
+        made = _read_marker(marker, "config", "inputs")
         changes = [
             *_differences("config", made["config"], _plain(self.config)),
             *_differences("input", made["inputs"], _plain(self.inputs)),
@@ -117,8 +117,13 @@ class StepFolder:
             )
 
     def start(self) -> None:
-        """Make the folder and record what it is being made with."""
+        """Make the folder, record what it is being made with, clear what a kill left half-written.
+
+        What is being written or deleted is named `*.partial` until it is whole or gone.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
+        for partial in sorted(self.path.rglob("*.partial"), reverse=True):
+            remove(partial)
         if not self.is_started:
             write_json(self.path / STARTED, self._record())
 
@@ -148,6 +153,18 @@ class StepFolder:
 
     def _record(self) -> dict[str, Any]:
         return {"step": self.name, "config": _plain(self.config), "inputs": _plain(self.inputs)}
+
+
+def _read_marker(path: Path, *names: str) -> dict[str, Any]:
+    """A manifest or `started.json`, with the entries that are asked for."""
+    found = read_json(path)
+    missing = [name for name in names if not isinstance(found, dict) or name not in found]
+    if missing:
+        raise RunFolderError(
+            f"{path} lacks {missing[0]!r}: it is damaged or from another program; restore it or "
+            f"delete its folder"
+        )
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -194,8 +211,10 @@ def lock(run_dir: Path) -> Iterator[None]:
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a folder that may not be there."""
+    """Delete a file or a folder that may not be there; a kill leaves no half of a folder."""
     if path.is_dir():
-        shutil.rmtree(path)
+        doomed = path if path.suffix == ".partial" else path.with_name(path.name + ".partial")
+        path.rename(doomed)
+        shutil.rmtree(doomed)
     else:
         path.unlink(missing_ok=True)

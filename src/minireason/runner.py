@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import shlex
 import sys
 import time
@@ -34,8 +35,13 @@ class Runner:
     def choose(
         self, first: str | None = None, last: str | None = None, only: str | None = None
     ) -> list[Step]:
-        """The steps from `first` to `last`, or those of the group `only`."""
+        """The steps from `first` to `last`, or those of the group `only`.
+
+        Of the evaluations as a group, those whose model there is.
+        """
         names = [step.name for step in self.steps]
+        if only and (first or last):
+            raise RecipeError("--only runs its step alone; leave out --from and --until")
         if only:
             wanted = self._members(only)
         else:
@@ -44,7 +50,10 @@ class Runner:
             if start > stop:
                 raise RecipeError(f"--from {first} comes after --until {last}; nothing would run")
             wanted = names[start : stop + 1]
-        return [step for step in self.steps if step.name in wanted]
+        chosen = [step for step in self.steps if step.name in wanted]
+        if only == "evaluate":
+            return [step for step in chosen if self._has_model(step)]
+        return chosen
 
     def run(self, chosen: Sequence[Step]) -> None:
         """Run the steps in order; Ctrl-C or a kill loses no finished work."""
@@ -99,13 +108,13 @@ class Runner:
         )
 
     def _identities(self, step: Step) -> dict[str, str]:
-        """Hashes of the files the step reads; of an unfinished step, that it is unfinished."""
+        """Hashes of what the step reads; of an unfinished step, that it is unfinished."""
         found = {}
         for role, name in step.reads.items():
             folder = StepFolder(name, self._path(name), {}, {})
             found[role] = folder.identity() if folder.is_finished else "not finished"
-        for name, path in step.sources(self.recipe).items():
-            found[name] = self._hash(path)
+        for name, source in step.sources(self.recipe).items():
+            found[name] = self._hash(source) if isinstance(source, Path) else source
         return found
 
     def _hash(self, path: Path) -> str:
@@ -114,6 +123,10 @@ class Runner:
         if path not in self._hashes:
             self._hashes[path] = file_hash(path)
         return self._hashes[path]
+
+    def _has_model(self, step: Step) -> bool:
+        name = step.reads.get("model")
+        return name is None or StepFolder(name, self._path(name), {}, {}).is_finished
 
     def _require_inputs(self, step: Step) -> None:
         for name in step.reads.values():
@@ -169,8 +182,7 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'"{escaped}"'
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml_value, value)) + "]"
     return repr(value)

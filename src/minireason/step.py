@@ -28,13 +28,13 @@ class Step:
 
     `reads` maps a role (`questions`, `model`) to the earlier step that fills it, `keys` are the
     recipe sections (`sft`) and single keys (`run.seed`) that change the result, and `sources`
-    gives the files outside the run folder that do. A step that `always` runs takes what inputs
-    there are and is never skipped.
+    gives what does outside the run folder: files, and hub ids by name. A step that `always` runs
+    takes what inputs there are and is never skipped.
     """
 
     name: str
     work: Callable[[StepContext], Counts]
     reads: Mapping[str, str]
     keys: tuple[str, ...]
-    sources: Callable[[Recipe], Mapping[str, Path]] = lambda recipe: {}
+    sources: Callable[[Recipe], Mapping[str, Path | str]] = lambda recipe: {}
     always: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel, choose_device, load_model, save_model
@@ -13,8 +12,8 @@ from minireason.records import Message, Question, Rollout, Verdict, read_records
 from minireason.rollout.generate import generate_rollouts
 from minireason.rollout.policy import PolicyTeacher
 from minireason.rollout.sampling import SamplingParams
+from minireason.runfolder import remove
 from minireason.step import StepContext
-from minireason.train.checkpoint import Checkpoints
 from minireason.train.data import Layout, StepSource
 from minireason.train.loop import OptimizerSettings, train
 from minireason.train.objectives import Objective
@@ -108,8 +107,4 @@ def fit(
         train(language_model.model, source, objective, settings, step.folder, show)
     language_model.model.eval()
     save_model(language_model, step.folder)
-    Checkpoints(step.folder / "checkpoints").remove()
-
-
-def has_checkpoint(folder: Path) -> bool:
-    return Checkpoints(folder / "checkpoints").latest() is not None
+    remove(step.folder / "checkpoints")

@@ -133,8 +133,9 @@ def _with_reference(
 
 
 def _save_array(path: Path, array: np.ndarray) -> None:
-    partial = path.with_suffix(".partial.npy")
-    np.save(partial, array)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        np.save(file, array)
     partial.replace(path)
 
 

@@ -31,9 +31,8 @@ def questions(step: StepContext) -> Counts:
         for name in recipe.evaluate.benchmarks
         for question in benchmark_questions(name, recipe.evaluate.limit, recipe.evaluate.seed)
     ]
-    overlap = recipe.questions.overlap
     kept, _, overlaps = decontaminate(
-        unique, evaluation, ngram=8 if overlap else 0, min_overlap=overlap or 1.0
+        unique, evaluation, ngram=8, min_overlap=recipe.questions.overlap
     )
     write_records(step.folder / "part-00000.parquet", annotate(kept), Question)
     return {

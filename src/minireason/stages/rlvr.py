@@ -180,6 +180,8 @@ class RolloutSource:
             kept = balance(group.rewards, self.settings.easy_pass_rate, seed)
         else:
             kept = informative(group.rewards)
+        if not kept:
+            return []
         advantages = group_advantages(
             [group.rewards[i] for i in kept], scale_by_std=self.settings.scale_by_std
         )

@@ -1,0 +1,132 @@
+"""A base model of random weights, taught in seconds to answer any question with a letter.
+
+A quarter of its answers to multiple-choice questions are right, so that preference pairs and
+rewards exist. The tests that use it do not depend on the weights that the package carries.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+ROOT = Path(__file__).parents[1]
+RECIPES = ROOT / "recipes"
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory):
+    """The folder of the tiny base model."""
+    from random import Random
+
+    from minireason.model.chat import Chat
+    from minireason.model.load import LanguageModel, save_model
+    from minireason.model.threads import use_threads
+    from minireason.model.tiny import build_model, build_tokenizer
+    from minireason.problems.facts import tokenizer_corpus
+    from minireason.train.data import Layout, PackedData
+    from minireason.train.loop import OptimizerSettings, train
+    from minireason.train.objectives.next_token import next_token
+    from minireason.workbench import conversation
+
+    use_threads(1)
+    folder = tmp_path_factory.mktemp("base")
+    corpus = list(tokenizer_corpus(200, seed=0))
+    tokenizer = build_tokenizer(corpus)
+    model, chat, rng = build_model(len(tokenizer), seed=0, num_layers=1), Chat(tokenizer), Random(0)
+    units = []
+    for text in corpus[::3]:
+        answer = {"role": "assistant", "content": f"\\boxed{{{rng.choice('ABCD')}}}"}
+        units.append([conversation(chat, [{"role": "user", "content": text}, answer])])
+    layout = Layout(
+        seq_length=512, batch_size=4, micro_batch_size=4, packing=True, epochs=9, max_steps=40
+    )
+    settings = OptimizerSettings(3e-3, 0.0, 0.9, 0.95, 1.0, 0.1, "constant", 1000)
+    train(model, PackedData(units, layout, seed=0), next_token, settings, folder)
+    save_model(LanguageModel(model, tokenizer), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smoke_arguments(base):
+    """Recipe and overrides of the smoke run: small shards, questions the base can answer.
+
+    The base's tokenizer has seen few texts, so that a long solution may not fit. The learning
+    rates are small enough for the model to go on answering with letters.
+    """
+    overrides = [f"model.base={base}", "questions.choice_fraction=1.0", "rollout.shard_size=8"]
+    overrides += [f"{stage}.overlong=drop" for stage in ("midtrain", "sft", "dpo")]
+    overrides += [f"{stage}.learning_rate=1e-5" for stage in ("midtrain", "sft")]
+    return [str(RECIPES / "smoke.toml"), *(word for o in overrides for word in ("--set", o))]
+
+
+@pytest.fixture(scope="session")
+def smoke_recipe(smoke_arguments):
+    from minireason.recipe import load_recipe
+
+    return load_recipe(Path(smoke_arguments[0]), smoke_arguments[2::2])
+
+
+@pytest.fixture(scope="session")
+def smoke_run(smoke_recipe, tmp_path_factory):
+    """The folder of a whole uninterrupted run of recipes/smoke.toml; do not write to it."""
+    from minireason.progress import Progress
+    from minireason.runner import Runner
+
+    runner = Runner(smoke_recipe, tmp_path_factory.mktemp("smoke") / "run", Progress(is_quiet=True))
+    runner.run(runner.choose())
+    return runner.run_dir
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run the command line in this process: exit code, standard output, standard error."""
+    from minireason.cli import main
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["minireason", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory):
+    """Start the command line in a process of its own, forked from one that has imported torch.
+
+    The forked process is as real to signals and files as a new one, and starts in no time.
+    """
+    import multiprocessing
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        [f"minireason.{name}" for name in ("cli", "runner", "stages.dpo", "stages.report")]
+    )
+    folder = tmp_path_factory.mktemp("output")
+
+    def begin(*arguments, name="output"):
+        output = folder / f"{name}.txt"
+        code = (
+            "import os, sys\n"
+            f"file = os.open({str(output)!r}, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)\n"
+            "os.dup2(file, 1), os.dup2(file, 2)\n"
+            f"sys.argv = ['minireason', *{[str(a) for a in arguments]!r}]\n"
+            "from minireason.cli import main\n"
+            "main()\n"
+        )
+        process = context.Process(target=exec, args=(code, {}))
+        process.start()
+        process.output = output
+        return process
+
+    return begin
