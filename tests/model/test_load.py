@@ -11,7 +11,13 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, GraniteConfig, GraniteForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    GraniteConfig,
+    GraniteForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
+)
 
 from minireason.errors import MissingError
 from minireason.model.attention import ATTENTION
@@ -142,6 +148,33 @@ def test_a_head_that_is_more_than_a_matrix_is_refused(
     save_model(granite, tmp_path / "granite")
     with pytest.raises(MissingError, match="not plain products"):
         load_model(str(tmp_path / "granite"))
+
+
+def test_one_set_of_longrope_factors_is_used_whatever_is_beside_a_sequence(
+    language_model: LanguageModel, tmp_path: Path
+) -> None:
+    rope = {
+        "rope_type": "longrope",
+        "rope_theta": 1e4,
+        "partial_rotary_factor": 0.75,
+        "short_factor": [1.0] * 6,
+        "long_factor": [1.0, 1.5, 2.0, 3.0, 5.0, 8.0],
+    }
+    config = Phi3Config.from_dict(
+        language_model.model.config.to_dict()
+        | {"rope_parameters": rope, "max_position_embeddings": 64}
+        | {"original_max_position_embeddings": 8, "initializer_range": 0.2}
+    )
+    config._attn_implementation = ATTENTION
+    save_model(LanguageModel(Phi3ForCausalLM(config), language_model.tokenizer), tmp_path / "l")
+    model = load_model(str(tmp_path / "l")).model
+    ids = torch.arange(40).repeat(2, 1)
+    mask = torch.ones(2, 1, 40, 40, dtype=torch.bool).tril()
+    with torch.no_grad():
+        beside = model(ids, attention_mask=mask, use_cache=False).logits[:, :5]
+        short = model(ids[:, :5], attention_mask=mask[..., :5, :5], use_cache=False).logits
+    torch.testing.assert_close(beside, short, atol=1e-5, rtol=1e-5)
+    assert model.config.rope_parameters["short_factor"] == rope["long_factor"]
 
 
 def test_cuda_where_there_is_none_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
@@ -19,6 +21,7 @@ from transformers import (
 
 from minireason.errors import MissingError
 from minireason.model.attention import ATTENTION
+from minireason.model.precision import compute_in_bfloat16
 from minireason.model.source import local_folder
 
 # What transformers raises for a folder that is there and cannot be read as a model.
@@ -47,15 +50,18 @@ class LanguageModel:
 def load_model(base: str, device: str = "cpu", dtype: str = "float32") -> LanguageModel:
     """Load a causal language model and its tokenizer; a hub id is downloaded.
 
-    Remote code is never run; pickled weights, missing weights and a head that does more than
+    Weights are float32 whatever the checkpoint's type; `dtype` is what the forward pass computes
+    in. Remote code is never run; pickled weights, missing weights and a head that does more than
     multiply by its matrix are refused.
     """
     source = str(local_folder(base) or base)
+    transformers.utils.logging.disable_progress_bar()  # one bar is enough: ours
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
-            dtype=getattr(torch, dtype),
+            config=_one_rope_regime(AutoConfig.from_pretrained(source)),
+            dtype=torch.float32,
             attn_implementation=ATTENTION,
             use_safetensors=True,
             output_loading_info=True,
@@ -71,7 +77,10 @@ def load_model(base: str, device: str = "cpu", dtype: str = "float32") -> Langua
         )
     _require_plain_head(model, base)
     model.config.use_cache = False  # a cache in training would switch packing off silently
-    return LanguageModel(model.to(device), tokenizer)
+    model.to(device)
+    if dtype == "bfloat16":
+        compute_in_bfloat16(model)
+    return LanguageModel(model, tokenizer)
 
 
 def save_model(language_model: LanguageModel, folder: Path) -> None:
@@ -81,6 +90,18 @@ def save_model(language_model: LanguageModel, folder: Path) -> None:
     language_model.model.save_pretrained(folder, safe_serialization=True)
     config.use_cache = uses_cache
     language_model.tokenizer.save_pretrained(folder)
+
+
+def _one_rope_regime(config: Any) -> Any:
+    """LongRoPE's long factors for every length.
+
+    transformers picks short or long factors by the longest position in the batch, so that a short
+    sequence's log-probabilities would change with its neighbours.
+    """
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") == "longrope":
+        rope["short_factor"] = list(rope["long_factor"])
+    return config
 
 
 @torch.no_grad()

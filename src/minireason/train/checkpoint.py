@@ -22,8 +22,8 @@ class Checkpoints:
         self.folder = folder
 
     def latest(self) -> Path | None:
-        found = sorted(p for p in self.folder.glob("step-*") if p.suffix != ".partial")
-        return found[-1] if found else None
+        found = [p for p in self.folder.glob("step-*") if p.suffix != ".partial"]
+        return max(found, key=_step_of, default=None)
 
     def save(self, step: int, model: Any, optimizer: torch.optim.Optimizer) -> None:
         """Save after `step` steps are done, then delete the older checkpoint."""
@@ -36,6 +36,7 @@ class Checkpoints:
         for file in partial.iterdir():
             _sync(file)
         partial.rename(target)
+        _sync(self.folder)  # the new name is on disk before the old checkpoint goes
         for old in self.folder.glob("step-*"):
             if old != target:
                 shutil.rmtree(old)
@@ -49,15 +50,19 @@ class Checkpoints:
         optimizer.load_state_dict(
             torch.load(latest / "optimizer.pt", map_location=model.device, weights_only=True)
         )
-        return int(latest.name.removeprefix("step-"))
+        return _step_of(latest)
 
     def remove(self) -> None:
         """Delete all checkpoints: the stage is finished."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _sync(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDONLY)
+def _step_of(folder: Path) -> int:
+    return int(folder.name.removeprefix("step-"))
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -55,7 +55,8 @@ class PackedData:
         self.units, self.layout, self.seed = units, layout, seed
         self.lengths = [unit_length(unit) for unit in units]
         self.rows_per_epoch = len(self._rows_of_epoch(0))
-        self.num_rows = math.ceil(self.rows_per_epoch * layout.epochs)
+        # rounded first: 50 * 1.1 is a little over 55
+        self.num_rows = math.ceil(round(self.rows_per_epoch * layout.epochs, 6))
         steps = math.ceil(self.num_rows / layout.batch_size)
         self.num_steps = min(steps, layout.max_steps) if layout.max_steps else steps
         self._epoch: tuple[int, list[list[int]]] = (0, self._rows_of_epoch(0))

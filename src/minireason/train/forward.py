@@ -33,7 +33,11 @@ def score(model: Any, batch: MicroBatch, temperature: float = 1.0) -> Scores:
 
 @torch.no_grad()
 def score_units(
-    model: Any, units: Sequence[Unit], seq_length: int, micro_batch_size: int
+    model: Any,
+    units: Sequence[Unit],
+    seq_length: int,
+    micro_batch_size: int,
+    temperature: float = 1.0,
 ) -> list[list[np.ndarray]]:
     """Log-probabilities of each unit's sequences, without gradients: a reference model's view."""
     rows = pack([unit_length(unit) for unit in units], seq_length)
@@ -41,7 +45,7 @@ def score_units(
     for start in range(0, len(rows), micro_batch_size):
         part = rows[start : start + micro_batch_size]
         batch = collate([[units[i] for i in row] for row in part]).to(model.device)
-        logprobs_N = score(model, batch).logprobs_N.float().cpu().numpy()
+        logprobs_N = score(model, batch, temperature).logprobs_N.float().cpu().numpy()
         order = [i for row in part for i in row]
         counts = [s.num_targets for i in order for s in units[i]]
         pieces = iter(np.split(logprobs_N, np.cumsum(counts)[:-1]))

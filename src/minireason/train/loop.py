@@ -67,9 +67,10 @@ def train(
             elapsed_s = time.perf_counter() - started
             log.write(line, _timing(done, elapsed_s, line["num_tokens"]))
             on_step(done, source.num_steps, line)
-            if done % settings.checkpoint_every == 0 or interrupt.is_requested:
+            must_stop = interrupt.is_requested  # read once: it may change at any moment
+            if done % settings.checkpoint_every == 0 or must_stop:
                 checkpoints.save(done, model, optimizer)
-            if interrupt.is_requested:
+            if must_stop:
                 raise KeyboardInterrupt
 
 

@@ -121,6 +121,9 @@ def collate(rows: Sequence[Sequence[Unit]]) -> MicroBatch:
             for name, value in sequence.values.items():
                 per_token = [value] * targets if isinstance(value, int | float) else value
                 values.setdefault(name, []).extend(per_token)
+            for name, laid_out in values.items():
+                if len(laid_out) != len(sequence_numbers):
+                    raise ValueError(f"{name} is not given for each of {targets} target tokens")
             start, number = end, number + 1
     return MicroBatch(
         ids_BT=ids_BT,

@@ -11,14 +11,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minireason.errors import DataError
+
 
 def draw_prompts(
     pass_rates: Sequence[float], count: int, oversample: float, seed: int
 ) -> list[int]:
     """Indices of `count` prompts drawn without repeats (with, once all are drawn).
 
-    `oversample` 1 draws uniformly.
+    `oversample` 1 draws uniformly. Raises DataError if there are no prompts.
     """
+    if not pass_rates:
+        raise DataError("there are no prompts to draw from; loosen what selects them")
     rng = np.random.default_rng(seed)
     rates = np.asarray(pass_rates, dtype=np.float64)
     weights = 1 + (oversample - 1) * (1 - rates)

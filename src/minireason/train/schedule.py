@@ -11,7 +11,7 @@ def learning_rate(
     step: int, num_steps: int, peak: float, warmup_ratio: float, schedule: str
 ) -> float:
     """Rate of a step: linear rise over the first `warmup_ratio`, then the named decay."""
-    warmup = math.ceil(num_steps * warmup_ratio)
+    warmup = math.ceil(round(num_steps * warmup_ratio, 6))  # 100 * 0.07 is a little over 7
     if step < warmup:
         return peak * (step + 1) / warmup
     progress = (step - warmup) / max(1, num_steps - warmup)

@@ -1,0 +1,283 @@
+"""One update: the same however the rows are split, and what AdamW's paper says it is."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from minireason.errors import MinireasonError
+from minireason.train.data import Layout, PackedData, Step
+from minireason.train.loop import (
+    OptimizerSettings,
+    build_optimizer,
+    run_step,
+    set_learning_rate,
+    train,
+    update,
+)
+from minireason.train.objectives import Objective, Scores, Totals
+from minireason.train.objectives.dpo import Dpo
+from minireason.train.objectives.grpo import Grpo
+from minireason.train.objectives.next_token import next_token
+from minireason.train.packing import MicroBatch, Unit, collate, pack, unit_length
+
+SETTINGS = OptimizerSettings(
+    learning_rate=1e-3,
+    weight_decay=0.1,
+    beta1=0.9,
+    beta2=0.95,
+    max_grad_norm=1.0,
+    warmup_ratio=0.0,
+    schedule="constant",
+    checkpoint_every=100,
+)
+UNCLIPPED = 1e9
+OBJECTIVES: dict[str, Objective] = {
+    "next_token": next_token,
+    "dpo": Dpo(beta=0.5, nll_weight=0.2),
+    "grpo": Grpo(kl_weight=0.1),
+}
+
+
+def valued(units: Sequence[Unit]) -> list[Unit]:
+    """The units with everything that any objective needs."""
+    generator = torch.Generator().manual_seed(0)
+
+    def some(count: int) -> list[float]:
+        return (torch.randn(count, generator=generator) * 0.1 - 4.6).tolist()
+
+    return [
+        [
+            replace(
+                s,
+                values={
+                    "advantages": float(i % 3 - 1) + 0.3,
+                    "old_logprobs": some(s.num_targets),
+                    "reference_logprobs": some(s.num_targets),
+                },
+            )
+            for s in unit
+        ]
+        for i, unit in enumerate(units)
+    ]
+
+
+def rows_of(units: Sequence[Unit], capacity: int = 40) -> list[list[Unit]]:
+    return [[units[i] for i in row] for row in pack([unit_length(u) for u in units], capacity)]
+
+
+def gradients(
+    model: Any, objective: Objective, micro_batches: Sequence[MicroBatch], temperature: float = 0.8
+) -> tuple[dict[str, float], list[torch.Tensor]]:
+    """The metrics of an update and its gradients, read off a plain descent of rate 1."""
+    before = [p.detach().clone() for p in model.parameters()]
+    descent = torch.optim.SGD(model.parameters(), lr=1.0)
+    metrics = update(model, descent, objective, micro_batches, temperature, UNCLIPPED)
+    after = [p.detach() for p in model.parameters()]
+    return metrics, [b - a for b, a in zip(before, after, strict=True)]
+
+
+def assert_same(one: Any, other: Any) -> None:
+    assert one[0] == pytest.approx(other[0], rel=1e-5, abs=1e-6)
+    for a, b in zip(one[1], other[1], strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6 + 1e-5 * b.abs().max().item(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("rows_at_once", [1, 2, 4])
+def test_accumulation_does_not_change_the_update(
+    name: str, rows_at_once: int, make_model: Callable[..., Any], make_units: Callable[..., Any]
+) -> None:
+    rows = rows_of(valued(make_units(8, pair=True)))
+    assert len(rows) == 4 and len({len(row) for row in rows}) > 1
+    split = [collate(rows[i : i + rows_at_once]) for i in range(0, 4, rows_at_once)]
+    whole = gradients(make_model(), OBJECTIVES[name], [collate(rows)])
+    assert_same(gradients(make_model(), OBJECTIVES[name], split), whole)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_packing_does_not_change_the_update(
+    name: str, make_model: Callable[..., Any], make_units: Callable[..., Any]
+) -> None:
+    units = valued(make_units(8, pair=True))
+    apart = [collate([[unit]]) for unit in units]
+    packed = [collate(rows_of(units))]
+    whole = gradients(make_model(), OBJECTIVES[name], packed)
+    assert_same(gradients(make_model(), OBJECTIVES[name], apart), whole)
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 2, 4])
+def test_accumulated_adamw_updates_give_the_same_weights(
+    rows_at_once: int, make_model: Callable[..., Any], make_units: Callable[..., Any]
+) -> None:
+    def trained(size: int) -> Any:
+        model = make_model()
+        optimizer = build_optimizer(model, SETTINGS)
+        for seed in range(3):
+            rows = rows_of(make_units(9, seed=seed), 14)[:4]
+            split = [collate(rows[i : i + size]) for i in range(0, 4, size)]
+            update(model, optimizer, next_token, split, 1.0, 1.0)
+        return model
+
+    for one, other in zip(trained(rows_at_once).parameters(), trained(4).parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-5)
+
+
+def test_packed_data_and_unpacked_data_train_the_same(
+    make_model: Callable[..., Any], make_units: Callable[..., Any]
+) -> None:
+    def step(packing: bool, micro_batch_size: int) -> Any:
+        layout = Layout(40, 100, micro_batch_size, packing, epochs=1)
+        data = PackedData(make_units(12), layout, seed=1)
+        assert data.num_steps == 1
+        return gradients(make_model(), next_token, data.step(0).updates[0])
+
+    assert_same(step(True, 2), step(False, 5))
+
+
+def test_the_first_step_is_adamw_s_by_hand(
+    make_model: Callable[..., Any], make_units: Callable[..., Any]
+) -> None:
+    model, batch = make_model(), [collate(rows_of(make_units(6)))]
+    before = [p.detach().clone() for p in model.parameters()]
+    _, expected = gradients(copy.deepcopy(model), next_token, batch, 1.0)
+    update(model, build_optimizer(model, SETTINGS), next_token, batch, 1.0, UNCLIPPED)
+    for old, new, gradient in zip(before, model.parameters(), expected, strict=True):
+        clear = gradient.abs() > 1e-5  # below it the gradient read off the descent is rounding
+        decay = 0.1 if old.ndim >= 2 else 0.0
+        by_hand = old * (1 - 1e-3 * decay) - 1e-3 * gradient / (gradient.abs() + 1e-8)
+        torch.testing.assert_close(new[clear], by_hand[clear], atol=5e-6, rtol=1e-5)
+
+
+def test_several_steps_equal_a_plain_adamw_with_the_same_groups(
+    make_model: Callable[..., Any], make_units: Callable[..., Any]
+) -> None:
+    ours, theirs = make_model(), make_model("phi3", "sdpa")
+    optimizer = build_optimizer(ours, SETTINGS)
+    groups = [
+        {"params": [p for p in theirs.parameters() if p.ndim >= 2], "weight_decay": 0.1},
+        {"params": [p for p in theirs.parameters() if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    plain = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.95), foreach=False, fused=False)
+    for (sequence,) in make_units(4, longest=30):
+        whole = replace(sequence, num_targets=len(sequence.ids) - 1)
+        update(ours, optimizer, next_token, [collate([[[whole]]])], 1.0, 1.0)
+        ids = torch.tensor([sequence.ids])
+        theirs(ids, labels=ids, use_cache=False).loss.backward()
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
+        plain.step()
+        plain.zero_grad()
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def test_norms_and_biases_do_not_decay(make_model: Callable[..., Any]) -> None:
+    groups = build_optimizer(make_model("qwen2"), SETTINGS).param_groups
+    assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
+    assert {p.ndim for p in groups[0]["params"]} == {2}
+    assert {p.ndim for p in groups[1]["params"]} == {1}
+
+
+def test_a_tied_embedding_is_one_parameter(make_model: Callable[..., Any]) -> None:
+    model = make_model()
+    found = [p for group in build_optimizer(model, SETTINGS).param_groups for p in group["params"]]
+    assert sum(p is model.lm_head.weight for p in found) == 1
+    assert len(found) == len(list(model.parameters()))
+
+
+def test_the_norm_is_reported_before_clipping_and_applied_after(
+    make_model: Callable[..., Any], make_units: Callable[..., Any]
+) -> None:
+    batch = [collate(rows_of(make_units(6)))]
+    metrics, full = gradients(make_model(), next_token, batch)
+    norm = math.sqrt(sum(float(g.double().square().sum()) for g in full))
+    assert metrics["grad_norm"] == pytest.approx(norm, rel=1e-4)
+    model = make_model()
+    before = [p.detach().clone() for p in model.parameters()]
+    clipped = update(
+        model, torch.optim.SGD(model.parameters(), lr=1.0), next_token, batch, 0.8, 0.01
+    )
+    moved = sum(
+        (p - b).detach().double().square().sum()
+        for p, b in zip(model.parameters(), before, strict=True)
+    )
+    assert clipped["grad_norm"] == metrics["grad_norm"]
+    assert math.sqrt(moved) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_an_update_leaves_no_gradient_behind(
+    make_model: Callable[..., Any], make_units: Callable[..., Any]
+) -> None:
+    model = make_model()
+    gradients(model, next_token, [collate(rows_of(make_units(3)))])
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_step_of_two_updates_averages_metrics_and_adds_tokens(
+    make_model: Callable[..., Any], make_units: Callable[..., Any]
+) -> None:
+    first, second = (collate(rows_of(make_units(5, seed=s))) for s in (0, 1))
+    optimizer = torch.optim.SGD((model := make_model()).parameters(), lr=0.0)
+    apart = [update(model, optimizer, next_token, [b], 1.0, 1.0) for b in (first, second)]
+    both = run_step(model, optimizer, next_token, Step([[first], [second]]), 1.0)
+    assert both["num_tokens"] == first.num_tokens + second.num_tokens
+    for name in ("loss", "grad_norm", "entropy"):
+        assert both[name] == pytest.approx((apart[0][name] + apart[1][name]) / 2)
+
+
+def test_a_step_without_updates_changes_nothing(make_model: Callable[..., Any]) -> None:
+    model = make_model()
+    before = copy.deepcopy(model.state_dict())
+    metrics = run_step(model, build_optimizer(model, SETTINGS), next_token, Step([]), 1.0)
+    assert metrics == {"loss": 0.0, "grad_norm": 0.0, "num_tokens": 0}
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_the_learning_rate_of_every_group_is_the_schedule_s(make_model: Callable[..., Any]) -> None:
+    optimizer = build_optimizer(make_model(), SETTINGS)
+    set_learning_rate(optimizer, replace(SETTINGS, warmup_ratio=0.4), 1, 10)
+    assert [group["lr"] for group in optimizer.param_groups] == [5e-4, 5e-4]
+
+
+def test_a_gradient_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
+    make_model: Callable[..., Any], make_units: Callable[..., Any], tmp_path: Path
+) -> None:
+    def breaking(scores: Scores, batch: MicroBatch, totals: Totals) -> Any:
+        breaking.calls += 1
+        loss, metrics = next_token(scores, batch, totals)
+        return (loss * float("nan") if breaking.calls > 3 else loss), metrics
+
+    breaking.calls = 0
+    data = PackedData(make_units(20), Layout(40, 1, 1, True, epochs=2), seed=0)
+    model = make_model()
+    with pytest.raises(MinireasonError, match="diverged; lower the learning rate"):
+        train(model, data, breaking, replace(SETTINGS, checkpoint_every=2), tmp_path)
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-000002"]
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
+def test_training_lowers_the_loss_and_reports_every_step(
+    make_model: Callable[..., Any], make_units: Callable[..., Any], tmp_path: Path
+) -> None:
+    shown: list[tuple[int, int, float]] = []
+    data = PackedData(make_units(6), Layout(40, 2, 2, True, epochs=15), seed=0)
+    settings = replace(SETTINGS, learning_rate=1e-2)
+    model = make_model()
+    train(
+        model,
+        data,
+        next_token,
+        settings,
+        tmp_path,
+        lambda n, of, m: shown.append((n, of, m["loss"])),
+    )
+    assert [n for n, _, _ in shown] == list(range(1, data.num_steps + 1))
+    assert {of for _, of, _ in shown} == {data.num_steps}
+    assert shown[-1][2] < shown[0][2] / 2
