@@ -166,7 +166,8 @@ class Training(Section):
 class Pretrain(Training):
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     facts_fraction: Fraction = 0.6
-    """Share of texts that are arithmetic facts; the others are questions with a bare answer."""
+    """Share of texts that are arithmetic facts; the others are questions to read or with a bare
+    answer."""
     num_texts: Positive = 100_000
     """Texts generated for pre-training the tiny base."""
 

@@ -11,6 +11,12 @@ from minireason.problems.scratch import STYLES
 from minireason.records import Question
 from minireason.seeding import derive_seed
 
+READING_PROMPTS = (
+    "List the numbers.",
+    "Repeat the question.",
+    *(f"What is the {place} number?" for place in ("first", "second", "third", "fourth", "fifth")),
+)
+
 
 def _near_zero(rng: Random, high: int) -> int:
     """A number up to `high`, small ones as often as large ones, now and then negative."""
@@ -93,3 +99,4 @@ def tokenizer_corpus(num: int, seed: int) -> Iterator[str]:
         yield question.text
         yield worked_solution(question.id, rng, is_correct=True, style=style)
         yield fact_text(rng)
+        yield READING_PROMPTS[index % len(READING_PROMPTS)]

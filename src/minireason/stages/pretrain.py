@@ -1,24 +1,23 @@
-"""The tiny base model: pre-trained on arithmetic facts and questions with a bare answer.
+"""The tiny base model: pre-trained on arithmetic facts and on questions without any work.
 
-It is weak on purpose, as a base model is: it knows small facts and the form of an answer, and
-cannot reason in steps. Only training-split questions are used.
+It is weak on purpose, as a base model is: it knows small facts, can read a question and knows the
+form of an answer, and cannot reason in steps. Only training-split questions are used.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 
-from minireason.messages import assistant_message, prompt_messages
+from minireason.messages import assistant_message
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel, choose_device
 from minireason.model.threads import use_threads
 from minireason.model.tiny import build_model, build_tokenizer
-from minireason.problems.facts import fact_text, tokenizer_corpus
-from minireason.problems.procedural import bare_answer
+from minireason.problems import pretraining
+from minireason.problems.facts import tokenizer_corpus
 from minireason.records import Question, read_records
 from minireason.seeding import derive_seed
 from minireason.step import Counts, StepContext
@@ -51,18 +50,19 @@ def pretrain(step: StepContext) -> Counts:
 def texts(
     chat: Chat, questions: Sequence[Question], count: int, facts_fraction: float, seed: int
 ) -> list[Unit]:
-    """`count` texts: facts, and questions with a bare answer, each taken in turn."""
+    """`count` texts: facts, and questions to read or with a bare answer, each taken in turn."""
     rng = random.Random(derive_seed(seed, "pretrain"))
     end = chat.tokenizer.eos_token_id
     units: list[Unit] = []
     for number in range(count):
         if rng.random() < facts_fraction:
-            ids = [end, *chat.tokenizer.encode(fact_text(rng), add_special_tokens=False), end]
-            sequence = TokenSequence(ids, num_targets=len(ids) - 1)
+            text = pretraining.facts(rng)
         else:
-            question = questions[number % len(questions)]
-            answer = assistant_message(bare_answer(question.id))
-            sequence = conversation(chat, [*prompt_messages(question), answer])
-            sequence = replace(sequence, num_targets=len(sequence.ids) - 1)
-        units.append([sequence])
+            text = pretraining.questions(questions[number % len(questions)], rng)
+        if text.prompt:
+            asked = {"role": "user", "content": text.prompt}
+            ids = conversation(chat, [asked, assistant_message(text.text)]).ids
+        else:
+            ids = [end, *chat.tokenizer.encode(text.text, add_special_tokens=False), end]
+        units.append([TokenSequence(ids, num_targets=len(ids) - 1)])
     return units

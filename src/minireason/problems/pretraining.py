@@ -1,0 +1,93 @@
+"""What a base model reads before it learns to reason: facts, and questions without any work.
+
+It gives what any larger base model has from its pre-training: arithmetic facts, finding and copying
+what stands earlier in the text, and the form of an answer. No text relates a question to a step of
+its solution. Only training questions are used.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from random import Random
+
+from minireason.problems.atoms import ATOMS, Atom
+from minireason.problems.facts import READING_PROMPTS, draw_atom, fact_text
+from minireason.problems.procedural import bare_answer
+from minireason.records import Question
+
+_NUMBER = re.compile(r"\d+")
+_LIST, _REPEAT, *_PLACES = READING_PROMPTS
+_NAMES = "abcdehkmnpqrstuvwyz"
+_BINARY = ("add", "sub", "mul", "div")
+_WRITTEN = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
+_ATTEMPTS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainingText:
+    """A text; with a `prompt` it is the assistant's answer to it."""
+
+    text: str
+    prompt: str = ""
+
+
+def facts(rng: Random) -> PretrainingText:
+    """Facts one by one, facts that use earlier results, or facts about named numbers."""
+    kind = rng.random()
+    if kind < 0.5:
+        return PretrainingText(fact_text(rng))
+    return PretrainingText(chained_facts(rng) if kind < 0.8 else named_facts(rng))
+
+
+def questions(question: Question, rng: Random) -> PretrainingText:
+    """A question to read (what numbers it holds, its wording), or with its bare answer."""
+    numbers = _NUMBER.findall(question.text)
+    kind = rng.random()
+    if kind < 0.2 or not numbers:
+        return PretrainingText(bare_answer(question.id), question.text)
+    if kind < 0.5:
+        return PretrainingText(", ".join(numbers), f"{question.text}\n{_LIST}")
+    if kind < 0.8:
+        place = rng.randrange(min(len(numbers), len(_PLACES)))
+        return PretrainingText(numbers[place], f"{question.text}\n{_PLACES[place]}")
+    return PretrainingText(question.text, f"{question.text}\n{_REPEAT}")
+
+
+def chained_facts(rng: Random) -> str:
+    """Lines in which the operands are mostly results of earlier lines."""
+    known = [rng.randint(1, 30), rng.randint(1, 12)]
+    lines: list[str] = []
+    for _ in range(rng.randint(4, 9)):
+        atom = _draw_from(known, rng) or draw_atom(rng.choice(_BINARY), rng)
+        lines.append(str(atom))
+        known.append(atom.value)
+    return "\n".join(lines)
+
+
+def named_facts(rng: Random) -> str:
+    """`a=39, b=98` and then `a+b=39+98=137`: a name stands for its number."""
+    names = rng.sample(_NAMES, rng.randint(2, 5))
+    values = {name: rng.randint(1, rng.choice((12, 30, 99))) for name in names}
+    lines = [", ".join(f"{name}={value}" for name, value in values.items())]
+    for _ in range(rng.randint(2, 5)):
+        for _attempt in range(_ATTEMPTS):
+            op, (one, other) = rng.choice(_BINARY), rng.sample(names, 2)
+            write, accepts = ATOMS[op]
+            if accepts(values[one], values[other]):
+                lines.append(f"{one}{_WRITTEN[op]}{other}={write(values[one], values[other])}")
+                break
+    return "\n".join(lines)
+
+
+def _draw_from(known: list[int], rng: Random) -> Atom | None:
+    """A fact with at least one operand among the latest known values."""
+    for _ in range(_ATTEMPTS):
+        write, accepts = ATOMS[rng.choice(_BINARY)]
+        a = rng.choice(known[-4:])
+        b = rng.choice(known[-4:]) if rng.random() < 0.5 else rng.randint(1, 12)
+        if rng.random() < 0.3:
+            a, b = b, a
+        if accepts(a, b):
+            return write(a, b)
+    return None
