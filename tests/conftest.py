@@ -66,7 +66,7 @@ def smoke_arguments(base):
 
 @pytest.fixture(scope="session")
 def smoke_recipe(smoke_arguments):
-    from minireason.recipe import load_recipe
+    from minireason.recipe_file import load_recipe
 
     return load_recipe(Path(smoke_arguments[0]), smoke_arguments[2::2])
 

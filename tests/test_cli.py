@@ -239,7 +239,7 @@ def test_wrong_usage_shows_how_it_goes(arguments, command):
 
 
 def test_an_unexpected_error_is_one_line_too_and_says_how_to_see_more(command, monkeypatch):
-    monkeypatch.setattr("minireason.recipe.load_recipe", lambda *_: 1 / 0)
+    monkeypatch.setattr("minireason.recipe_file.load_recipe", lambda *_: 1 / 0)
     monkeypatch.delenv("MINIREASON_TRACEBACK", raising=False)
     code, _, err = command("run", SMOKE)
     assert code == 1

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minireason.errors import MissingError, RecipeError
-from minireason.recipe import Recipe, keys, load_recipe, parse_recipe, reference
+from minireason.recipe import Recipe
+from minireason.recipe_file import keys, load_recipe, parse_recipe, reference
 from minireason.runner import to_toml
 
 ROOT = Path(__file__).parents[1]
@@ -205,7 +206,7 @@ def test_every_key_is_documented_in_a_sentence():
 
 def test_the_reference_page_is_what_the_schema_says():
     page = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
-    assert page == reference(), "run: python -m minireason.recipe > docs/recipe.md"
+    assert page == reference(), "run: python -m minireason.recipe_file > docs/recipe.md"
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

@@ -121,7 +121,7 @@ def _run(
     is_dry: bool = False,
 ) -> None:
     from minireason.progress import Progress
-    from minireason.recipe import load_recipe
+    from minireason.recipe_file import load_recipe
     from minireason.runner import Runner, to_toml
 
     recipe = load_recipe(recipe_path, overrides or [])

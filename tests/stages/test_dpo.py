@@ -7,7 +7,7 @@ from transformers import AutoModelForCausalLM
 from minireason.model.chat import Chat
 from minireason.model.load import load_model
 from minireason.progress import Progress
-from minireason.recipe import parse_recipe
+from minireason.recipe_file import parse_recipe
 from minireason.records import Pair, Question, Rollout, Verdict, read_records, write_records
 from minireason.stages.dpo import REFERENCE, _with_reference, pairs
 from minireason.step import StepContext

@@ -5,7 +5,7 @@ import pytest
 
 from minireason.errors import DataError
 from minireason.progress import Progress
-from minireason.recipe import load_recipe
+from minireason.recipe_file import load_recipe
 from minireason.records import EvalSample, read_records
 from minireason.runfolder import read_json
 from minireason.stages.evaluate import evaluate

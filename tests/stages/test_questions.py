@@ -6,7 +6,7 @@ import pytest
 from minireason.errors import DataError
 from minireason.evaluate.benchmarks import benchmark_questions
 from minireason.progress import Progress
-from minireason.recipe import parse_recipe
+from minireason.recipe_file import parse_recipe
 from minireason.records import Question, read_records
 from minireason.stages.questions import questions
 from minireason.step import StepContext

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from minireason.progress import Progress
-from minireason.recipe import load_recipe, parse_recipe
+from minireason.recipe_file import load_recipe, parse_recipe
 from minireason.records import (
     Group,
     Prompt,

@@ -8,7 +8,7 @@ import pytest
 
 from minireason.errors import MissingError, RecipeError, RunFolderError
 from minireason.progress import Progress
-from minireason.recipe import load_recipe
+from minireason.recipe_file import load_recipe
 from minireason.records import (
     EvalSample,
     Example,

@@ -1,4 +1,4 @@
-"""bfloat16 the way that small updates survive: weights and optimizer in float32, matmuls in bfloat16.
+"""bfloat16 such that small updates survive: matmuls in it, weights and optimizer in float32.
 
 At the paper's learning rate of 5e-7 an update is far below the spacing of bfloat16 numbers (one
 part in 256), so weights stored in bfloat16 would not move at all.
