@@ -1,0 +1,1 @@
+"""Models, whose code transformers owns: loading, chat form, attention, log-probabilities."""
