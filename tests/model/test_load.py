@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import (
     AutoModelForCausalLM,
     GraniteConfig,
@@ -71,8 +72,9 @@ def test_no_pickled_file_is_written(folder: Path) -> None:
 
 
 def pickled_weights(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
-    torch.save({}, folder / "pytorch_model.bin")
+    torch.save(weights, folder / "pytorch_model.bin")
 
 
 def cut_weights(folder: Path) -> None:

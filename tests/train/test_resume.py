@@ -87,6 +87,17 @@ def test_death_in_any_step_changes_nothing(
     assert_same(run(tmp_path / "again"), tmp_path / "again", straight)
 
 
+def test_every_line_says_its_step_its_rate_and_the_source_s_own_metrics(
+    straight: tuple[Any, bytes],
+) -> None:
+    lines = [json.loads(line) for line in straight[1].splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert [line["temperature"] for line in lines] == [0.9] * 6
+    # two steps of warm-up, then a cosine over four
+    shares = [0.5, 1, 1, 0.55 + 0.45 * 0.5**0.5, 0.55, 0.55 - 0.45 * 0.5**0.5]
+    assert [line["lr"] for line in lines] == pytest.approx([3e-3 * share for share in shares])
+
+
 def test_death_again_and_again_changes_nothing(
     run: Callable[..., Any], straight: tuple[Any, bytes], tmp_path: Path
 ) -> None:
