@@ -27,7 +27,6 @@ LAYERS = [
 HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}
 
 
-
 def part_of(module):
     """`minireason.train.loop` and `minireason.train` are of the part `train`."""
     return module.split(".")[1] if "." in module else ""

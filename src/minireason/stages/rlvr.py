@@ -114,7 +114,7 @@ class RolloutSource:
         groups = self._sample(self._draw(number), temperature, number)
         units = [unit for group in groups for unit in self._units(group, number)]
         if units and self.reference is not None:
-            units = self._with_reference(units)
+            units = self._with_reference(units, temperature)
         return Step(
             updates=self._updates(units),
             temperature=temperature,
@@ -196,9 +196,10 @@ class RolloutSource:
             for i, advantage in zip(kept, advantages, strict=True)
         ]
 
-    def _with_reference(self, units: list[Unit]) -> list[Unit]:
+    def _with_reference(self, units: list[Unit], temperature: float) -> list[Unit]:
         longest = max(map(unit_length, units))
-        scored = score_units(self.reference, units, longest, self.settings.micro_batch_size)
+        size = self.settings.micro_batch_size
+        scored = score_units(self.reference, units, longest, size, temperature)
         return [
             [replace(s, values={**s.values, "reference_logprobs": logprobs.tolist()})]
             for (s,), (logprobs,) in zip(units, scored, strict=True)
