@@ -1,4 +1,4 @@
-"""The README's tree is the one on disk: every source file with the first sentence of its docstring."""
+"""The README shows the tree on disk: every source file with its docstring's first sentence."""
 
 import ast
 import re
