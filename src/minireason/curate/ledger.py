@@ -25,17 +25,18 @@ class Ledger:
         """Rows that no filter dropped."""
         return self.num_in - self.dropped.total()
 
-    def close(self, num_out: int, what: str) -> None:
+    def close(self, num_out: int, what: str, *, may_be_empty: bool = False) -> None:
         """Balance the account against the rows really selected.
 
-        Raises DataError naming the filter that emptied the selection, and RuntimeError where a
-        row was lost or counted twice, which is a mistake in the selection and not in the data.
+        Raises DataError naming the filter that emptied the selection, unless it may be empty, and
+        RuntimeError where a row was lost or counted twice, which is a mistake in the selection and
+        not in the data.
         """
         if num_out != self.num_out:
             raise RuntimeError(
                 f"{what}: {self.num_in} in, {self.dropped.total()} dropped, but {num_out} out"
             )
-        if num_out:
+        if num_out or may_be_empty:
             return
         if not self.dropped:
             raise DataError(f"no {what}: the input is empty")

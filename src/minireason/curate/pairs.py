@@ -51,6 +51,7 @@ def preference_pairs(
     selection: PairSelection | None = None,
     *,
     system_prompt: str = "",
+    may_be_empty: bool = False,
 ) -> tuple[list[Pair], Ledger]:
     """Pairs in the questions' order, with a ledger of rollouts (two a pair)."""
     chosen = selection or PairSelection()
@@ -60,7 +61,7 @@ def preference_pairs(
         correct, incorrect = _sides(group, chosen, ledger)
         for good, bad in _matched(correct, incorrect, chosen, ledger):
             pairs.append(_pair(good, bad, system_prompt))
-    ledger.close(2 * len(pairs), "rollouts in preference pairs")
+    ledger.close(2 * len(pairs), "rollouts in preference pairs", may_be_empty=may_be_empty)
     return pairs, ledger
 
 

@@ -33,25 +33,33 @@ class PretrainingText:
 
 
 def facts(rng: Random) -> PretrainingText:
-    """Facts one by one, facts that use earlier results, or facts about named numbers."""
+    """Facts one by one, that use earlier results, or about named numbers; or numbers to repeat."""
     kind = rng.random()
-    if kind < 0.5:
+    if kind < 0.2:
+        return PretrainingText(repeated_numbers(rng))
+    if kind < 0.65:
         return PretrainingText(fact_text(rng))
-    return PretrainingText(chained_facts(rng) if kind < 0.8 else named_facts(rng))
+    return PretrainingText(chained_facts(rng) if kind < 0.82 else named_facts(rng))
 
 
 def questions(question: Question, rng: Random) -> PretrainingText:
     """A question to read (what numbers it holds, its wording), or with its bare answer."""
     numbers = _NUMBER.findall(question.text)
     kind = rng.random()
-    if kind < 0.2 or not numbers:
+    if kind < 0.15 or not numbers:
         return PretrainingText(bare_answer(question.id), question.text)
     if kind < 0.5:
         return PretrainingText(", ".join(numbers), f"{question.text}\n{_LIST}")
-    if kind < 0.8:
+    if kind < 0.7:
         place = rng.randrange(min(len(numbers), len(_PLACES)))
         return PretrainingText(numbers[place], f"{question.text}\n{_PLACES[place]}")
     return PretrainingText(question.text, f"{question.text}\n{_REPEAT}")
+
+
+def repeated_numbers(rng: Random) -> str:
+    """A list of random numbers, twice: nothing but the copy can be learned, so copying is."""
+    listed = ", ".join(str(rng.randint(0, 99)) for _ in range(rng.randint(6, 18)))
+    return f"{listed}; {listed}"
 
 
 def chained_facts(rng: Random) -> str:

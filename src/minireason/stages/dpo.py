@@ -17,6 +17,7 @@ import numpy as np
 
 from minireason.curate.ledger import Ledger
 from minireason.curate.pairs import PairSelection, preference_pairs
+from minireason.errors import DataError
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel
 from minireason.records import Pair, Question, Rollout, Verdict, read_records, write_records
@@ -64,9 +65,12 @@ def pairs(step: StepContext) -> Counts:
             verdicts,
             selection,
             system_prompt=step.recipe.model.system_prompt,
+            may_be_empty=settings.rollouts_from == "both",
         )
         found += [replace(pair, id=f"{who}/{pair.id}") for pair in made]
         counts |= _prefixed(who, ledger)
+    if not found:
+        raise DataError(f"neither the teacher's nor the student's rollouts make a pair: {counts}")
     write_records(step.folder / "pairs.parquet", found, Pair)
     return {**counts, "out": len(found)}
 
