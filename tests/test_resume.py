@@ -130,10 +130,14 @@ def test_ctrl_c_finishes_the_step_saves_and_goes_on_to_the_same_end(step, step_o
 @pytest.mark.slow
 def test_ctrl_c_between_two_benchmarks_goes_on_to_the_same_end(step_of, smoke_run):
     begin, folder = step_of("evaluate-base")
-    process = begin()
-    wait_for(process, folder, "samples/embedded-math.parquet")
-    os.kill(process.pid, signal.SIGINT)
-    process.join(TIMEOUT_S)
+    for _ in range(5):  # on a busy machine the step may be over before the signal is sent
+        process = begin()
+        wait_for(process, folder, "samples/embedded-math.parquet")
+        os.kill(process.pid, signal.SIGINT)
+        process.join(TIMEOUT_S)
+        if process.exitcode == 130:
+            break
+        shutil.rmtree(folder)
     assert process.exitcode == 130
     assert process.output.read_text().endswith("run the same command again to go on\n")
     finish(begin())

@@ -27,5 +27,5 @@ def test_bare_question_text_pairs_the_question_with_its_answer_line() -> None:
 def test_tokenizer_corpus_is_deterministic_and_holds_all_styles() -> None:
     corpus = list(tokenizer_corpus(60, 1))
     assert corpus == list(tokenizer_corpus(60, 1))
-    assert len(corpus) == 180
+    assert len(corpus) == 240
     assert sum("\\boxed{" in text for text in corpus) == 60

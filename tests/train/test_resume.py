@@ -159,8 +159,8 @@ def test_ctrl_c_finishes_the_step_saves_and_stops(
 
 def test_a_second_ctrl_c_stops_at_once(run: Callable[..., Any], tmp_path: Path) -> None:
     def twice(number: int) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "again", twice)
