@@ -39,7 +39,7 @@ class Chat:
         return text
 
     def _encode(self, text: str) -> list[int]:
-        return list(self.tokenizer.encode(text, add_special_tokens=False))
+        return list(self.tokenizer.encode(text, add_special_tokens=False, verbose=False))
 
     def _render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
         text = self.tokenizer.apply_chat_template(
