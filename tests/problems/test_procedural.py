@@ -136,5 +136,5 @@ def test_unknown_names_and_empty_selections_are_errors() -> None:
 
 
 def test_one_family_at_one_level_can_be_asked_for() -> None:
-    questions = generate_questions(40, 1, "eval", levels=["high"], families=["quadratic"])
+    questions = generate_questions(40, 1, "eval", levels=["college"], families=["quadratic"])
     assert {q.id.split(":")[1] for q in questions} == {"quadratic"}

@@ -17,11 +17,11 @@ Params = tuple[int, ...]
 Split = Literal["train", "eval"]
 EVAL_SHARE = 8
 NUM_FACTS = {
-    "elementary": (2, 3),
-    "middle": (2, 6),
-    "high": (3, 9),
-    "college": (4, 12),
-    "graduate": (6, 16),
+    "elementary": (1, 2),
+    "middle": (2, 5),
+    "high": (3, 7),
+    "college": (4, 10),
+    "graduate": (6, 13),
 }
 """What makes a level: the fewest and the most facts that its solutions take."""
 

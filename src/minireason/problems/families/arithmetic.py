@@ -120,9 +120,9 @@ CHAIN_SUM = Family(
     "chain_sum",
     "arithmetic",
     {
-        "elementary": lambda rng: _draw_sum(rng, 3, 20),
-        "middle": lambda rng: _draw_sum(rng, 4, 60),
-        "high": lambda rng: _draw_sum(rng, 6, 99),
+        "elementary": lambda rng: _draw_sum(rng, 2, 60),
+        "middle": lambda rng: _draw_sum(rng, 3, 60),
+        "high": lambda rng: _draw_sum(rng, 5, 60),
     },
     _phrase_sum,
     _work_sum,

@@ -21,16 +21,6 @@ def _is_square(n: int) -> bool:
     return n >= 0 and math.isqrt(n) ** 2 == n
 
 
-def _draw_integer(rng: Random) -> Params:
-    p, q = rng.sample(range(-9, 10), 2)
-    if p + q == 0 or p * q == 0:
-        return _draw_integer(rng)
-    d = rng.choice((0, rng.randint(-9, 9)))
-    if p * q + d == 0:
-        return _draw_integer(rng)
-    return (1, -(p + q), p * q + d, d, rng.choice((LARGER, SMALLER)))
-
-
 def _draw_rational(rng: Random) -> Params:
     """Roots p and q/a with the equation moved by d; asks for one root or for all."""
     while True:
@@ -110,7 +100,7 @@ def quadratic(a: int, b: int, c: int, d: int, phrasing: int = 0) -> Problem:
 QUADRATIC = Family(
     "quadratic",
     "algebra",
-    {"high": _draw_integer, "college": _draw_rational, "graduate": _draw_surd},
+    {"college": _draw_rational, "graduate": _draw_surd},
     _phrase,
     _work,
     canonical=lambda params: (*params[:2], params[2] - params[3]),

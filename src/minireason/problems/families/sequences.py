@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from random import Random
-
 from minireason.problems.families.algebra import nonzero
 from minireason.problems.family import Family, Params
 from minireason.problems.notation import multiple
@@ -33,8 +31,7 @@ def _phrase_sequence(params: Params) -> tuple[str, ...]:
             f"Find the next number of {terms}",
             f"Continue {terms} by one number.",
         )
-    what = "the sum of the first {} terms" if kind == 2 else "term number {}"
-    what = what.format(n)
+    what = f"term number {n}"
     return (f"What is {what} of {terms}?", f"Find {what} of {terms}", f"For {terms} find {what}.")
 
 
@@ -53,15 +50,7 @@ def _work_sequence(params: Params, s: Scratch) -> str:
     step = s.sub(a + d, a)
     if kind == 0:
         return str(s.add(a + 2 * d, step))
-    last = s.add(a, s.mul(s.sub(n, 1), step))
-    if kind == 1:
-        return str(last)
-    ends = s.add(a, last)
-    return str(s.mul(ends, s.div(n, 2)) if n % 2 == 0 else s.mul(s.div(ends, 2), n))
-
-
-def _draw_sum_of_terms(rng: Random) -> Params:
-    return (2, rng.randint(1, 20), rng.randint(2, 9), rng.randint(5, 10))
+    return str(s.add(a, s.mul(s.sub(n, 1), step)))
 
 
 SEQUENCE = Family(
@@ -70,7 +59,6 @@ SEQUENCE = Family(
     {
         "elementary": lambda rng: (0, rng.randint(1, 60), nonzero(rng, -15, 15), 4),
         "middle": lambda rng: (1, rng.randint(1, 30), rng.randint(2, 9), rng.randint(5, 12)),
-        "high": _draw_sum_of_terms,
         "college": lambda rng: (
             3,
             rng.randint(2, 9),
