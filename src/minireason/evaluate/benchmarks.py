@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minireason.curate.annotate import annotate
 from minireason.errors import DataError
 from minireason.problems.benchmarks import BENCHMARKS, load_benchmark
 from minireason.problems.sources import is_external, load_questions
@@ -16,7 +17,7 @@ def benchmark_questions(name: str, limit: int = 0, seed: int = 0) -> list[Questi
         shuffled = sorted(questions, key=lambda q: derive_seed(seed, "limit", q.id))
         return shuffled[:limit] if limit else questions
     if is_external(name):
-        return load_questions(name, limit=limit or None, split="test", seed=seed)
+        return annotate(load_questions(name, limit=limit or None, split="test", seed=seed))
     raise DataError(
         f"benchmark {name!r} is unknown; the embedded ones are {', '.join(BENCHMARKS)}; or give a "
         ".jsonl or .parquet path, or hf:owner/name"
