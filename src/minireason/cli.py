@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-# Before anything imports torch: waiting threads sleep instead of spinning (see model/threads.py).
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Before anything imports torch: waiting threads spin briefly, then sleep (see model/threads.py).
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 INTERRUPTED = 130
