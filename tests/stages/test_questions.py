@@ -106,7 +106,7 @@ def test_columns_may_have_any_name(collect, rows_file):
 def test_sources_add_up_and_the_limit_holds_for_each(collect, rows_file):
     other = [{"question": f"What is {n} times three?", "answer": 3 * n} for n in range(9)]
     sources = [rows_file(ROWS), rows_file(other, "other.jsonl"), "procedural"]
-    _, found = collect(sources, limit=4)
+    _, found = collect(sources, limit=4, overlap=0)
     assert [sum(q.source == s for q in found) for s in ("train", "other")] == [4, 4]
     assert len(found) == 12
 
