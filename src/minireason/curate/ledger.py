@@ -46,7 +46,8 @@ class Ledger:
             f"loosen the first of these filters or give more data"
         )
 
-    def as_dict(self) -> dict[str, int]:
-        """`in`, `out` and one `dropped: reason` entry a reason, for a manifest."""
+    def as_dict(self, prefix: str = "") -> dict[str, int]:
+        """`in`, `out` and one `dropped: reason` entry a reason, for a manifest; all prefixed."""
         counts = {"in": self.num_in, "out": self.num_out}
-        return counts | {f"dropped: {r}": self.dropped[r] for r in sorted(self.dropped)}
+        counts |= {f"dropped: {r}": self.dropped[r] for r in sorted(self.dropped)}
+        return {prefix + name: count for name, count in counts.items()}

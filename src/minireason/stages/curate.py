@@ -7,7 +7,6 @@ pairs and RL prompts are made where their stage begins, since they may need the 
 from __future__ import annotations
 
 from minireason.curate.deduplicate import deduplicate_rollouts
-from minireason.curate.ledger import Ledger
 from minireason.curate.select import SftSelection, midtrain_examples, sft_examples
 from minireason.records import Example, Question, Rollout, Verdict, read_records, write_records
 from minireason.seeding import derive_seed
@@ -40,11 +39,7 @@ def curate(step: StepContext) -> Counts:
     write_records(step.folder / "sft.parquet", sft, Example)
     return {
         **repeats.as_dict(),
-        **_prefixed("midtrain", midtrain_ledger),
-        **_prefixed("sft", sft_ledger),
+        **midtrain_ledger.as_dict("midtrain "),
+        **sft_ledger.as_dict("sft "),
         "out": len(midtrain),
     }
-
-
-def _prefixed(name: str, ledger: Ledger) -> Counts:
-    return {f"{name} {key}": value for key, value in ledger.as_dict().items()}

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from minireason.curate.ledger import Ledger
 from minireason.curate.pairs import PairSelection, preference_pairs
 from minireason.errors import DataError
 from minireason.model.chat import Chat
@@ -68,7 +67,7 @@ def pairs(step: StepContext) -> Counts:
             may_be_empty=settings.rollouts_from == "both",
         )
         found += [replace(pair, id=f"{who}/{pair.id}") for pair in made]
-        counts |= _prefixed(who, ledger)
+        counts |= ledger.as_dict(f"{who} ")
     if not found:
         raise DataError(f"neither the teacher's nor the student's rollouts make a pair: {counts}")
     write_records(step.folder / "pairs.parquet", found, Pair)
@@ -141,7 +140,3 @@ def _save_array(path: Path, array: np.ndarray) -> None:
     with partial.open("wb") as file:
         np.save(file, array)
     partial.replace(path)
-
-
-def _prefixed(name: str, ledger: Ledger) -> dict[str, int]:
-    return {f"{name} {key}": value for key, value in ledger.as_dict().items()}

@@ -52,10 +52,6 @@ class Checkpoints:
         )
         return _step_of(latest)
 
-    def remove(self) -> None:
-        """Delete all checkpoints: the stage is finished."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
 
 def _step_of(folder: Path) -> int:
     return int(folder.name.removeprefix("step-"))
