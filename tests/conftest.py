@@ -34,8 +34,9 @@ def base(tmp_path_factory):
     from minireason.model.tiny import build_model, build_tokenizer
     from minireason.problems.facts import tokenizer_corpus
     from minireason.train.data import Layout, PackedData
-    from minireason.train.loop import OptimizerSettings, train
+    from minireason.train.loop import train
     from minireason.train.objectives.next_token import next_token
+    from minireason.train.optimizer import OptimizerSettings
     from minireason.workbench import conversation
 
     use_threads(1)

@@ -120,8 +120,11 @@ class Curate(Section):
 
 
 class Optimizer(Section):
+    name: Literal["adamw", "muon"] = "adamw"
+    """`adamw` (paper), or `muon` for the matrices inside the network and AdamW for the rest:
+    learns a tiny model from scratch in fewer steps."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """AdamW weight decay, on matrices only."""
+    """Decoupled weight decay, on matrices only."""
     beta1: Fraction = 0.9
     """AdamW first-moment decay."""
     beta2: Fraction = 0.95

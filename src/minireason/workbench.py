@@ -15,8 +15,9 @@ from minireason.rollout.sampling import SamplingParams
 from minireason.runfolder import remove
 from minireason.step import StepContext
 from minireason.train.data import Layout, StepSource
-from minireason.train.loop import OptimizerSettings, train
+from minireason.train.loop import train
 from minireason.train.objectives import Objective
+from minireason.train.optimizer import OptimizerSettings
 from minireason.train.packing import TokenSequence
 from minireason.verify.rollouts import verify_rollouts
 from minireason.verify.verifier import Verifier

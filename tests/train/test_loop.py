@@ -15,8 +15,6 @@ import torch
 from minireason.errors import MinireasonError
 from minireason.train.data import Layout, PackedData, Step
 from minireason.train.loop import (
-    OptimizerSettings,
-    build_optimizer,
     run_step,
     set_learning_rate,
     train,
@@ -26,6 +24,7 @@ from minireason.train.objectives import Objective, Scores, Totals
 from minireason.train.objectives.dpo import Dpo
 from minireason.train.objectives.grpo import Grpo
 from minireason.train.objectives.next_token import next_token
+from minireason.train.optimizer import OptimizerSettings, build_optimizer
 from minireason.train.packing import MicroBatch, Unit, collate, pack, unit_length
 
 SETTINGS = OptimizerSettings(

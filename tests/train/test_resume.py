@@ -16,9 +16,10 @@ import torch
 from minireason.train import loop
 from minireason.train.checkpoint import Checkpoints
 from minireason.train.data import Layout, PackedData, Step
-from minireason.train.loop import OptimizerSettings, build_optimizer, train
+from minireason.train.loop import train
 from minireason.train.metrics import MetricsLog
 from minireason.train.objectives.next_token import next_token
+from minireason.train.optimizer import OptimizerSettings, build_optimizer
 
 SETTINGS = OptimizerSettings(3e-3, 0.1, 0.9, 0.95, 1.0, 0.2, "cosine", checkpoint_every=3)
 
@@ -167,18 +168,19 @@ def test_a_second_ctrl_c_stops_at_once(run: Callable[..., Any], tmp_path: Path) 
     assert (tmp_path / "again" / "metrics.jsonl").read_text() == ""
 
 
-def test_ctrl_c_between_saving_and_stopping_waits_for_the_next_step(
-    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("unseen", [1, 6])
+def test_ctrl_c_between_saving_and_stopping_waits_for_the_next_step_or_the_end(
+    unseen: int, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     class Late:
-        """Asked to stop just after the first time anybody looked."""
+        """Asked to stop just after the last time but one that anybody looked."""
 
         looks = 0
 
         @property
         def is_requested(self) -> bool:
             self.looks += 1
-            return self.looks > 1
+            return self.looks > unseen
 
     @contextlib.contextmanager
     def late() -> Iterator[Late]:

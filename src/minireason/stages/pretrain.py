@@ -14,6 +14,7 @@ import torch
 from minireason.messages import assistant_message
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel, choose_device
+from minireason.model.precision import compute_in_bfloat16
 from minireason.model.threads import use_threads
 from minireason.model.tiny import build_model, build_tokenizer
 from minireason.problems import pretraining
@@ -37,6 +38,8 @@ def pretrain(step: StepContext) -> Counts:
     tokenizer = build_tokenizer(corpus)
     model = build_model(len(tokenizer), derive_seed(run.seed, "weights"))
     model.to(torch.device(choose_device(run.device)))  # type: ignore[arg-type]
+    if run.dtype == "bfloat16":
+        compute_in_bfloat16(model)
     language_model = LanguageModel(model, tokenizer)
     chat = Chat(tokenizer)
     model.generation_config.eos_token_id = sorted(chat.stop_ids)  # so that others stop there too

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_model, save_model
 
+from minireason.train.optimizer import Optimizer
+
 
 class Checkpoints:
     """The newest checkpoint of a stage, in `folder/step-NNNNNN`."""
@@ -25,9 +27,11 @@ class Checkpoints:
         found = [p for p in self.folder.glob("step-*") if p.suffix != ".partial"]
         return max(found, key=_step_of, default=None)
 
-    def save(self, step: int, model: Any, optimizer: torch.optim.Optimizer) -> None:
-        """Save after `step` steps are done, then delete the older checkpoint."""
+    def save(self, step: int, model: Any, optimizer: Optimizer) -> None:
+        """Save after `step` steps are done, once; then delete the older checkpoint."""
         target = self.folder / f"step-{step:06d}"
+        if target.exists():
+            return
         partial = target.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -41,7 +45,7 @@ class Checkpoints:
             if old != target:
                 shutil.rmtree(old)
 
-    def restore(self, model: Any, optimizer: torch.optim.Optimizer) -> int:
+    def restore(self, model: Any, optimizer: Optimizer) -> int:
         """Load the newest checkpoint into model and optimizer; the number of steps done, or 0."""
         latest = self.latest()
         if latest is None:

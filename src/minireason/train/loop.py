@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +17,9 @@ from minireason.train.forward import score
 from minireason.train.interrupt import finish_step_on_interrupt
 from minireason.train.metrics import MetricsLog
 from minireason.train.objectives import Metrics, Objective, Totals
+from minireason.train.optimizer import Optimizer, OptimizerSettings, build_optimizer
 from minireason.train.packing import MicroBatch
 from minireason.train.schedule import learning_rate
-
-
-@dataclass(frozen=True, slots=True)
-class OptimizerSettings:
-    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) and its schedule."""
-
-    learning_rate: float
-    weight_decay: float
-    beta1: float
-    beta2: float
-    max_grad_norm: float
-    warmup_ratio: float
-    schedule: str
-    checkpoint_every: int
-
 
 OnStep = Callable[[int, int, dict[str, float]], None]
 
@@ -72,11 +57,14 @@ def train(
                 checkpoints.save(done, model, optimizer)
             if must_stop:
                 raise KeyboardInterrupt
+        if interrupt.is_requested:  # after the last step had looked
+            checkpoints.save(source.num_steps, model, optimizer)
+            raise KeyboardInterrupt
 
 
 def run_step(
     model: Any,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     objective: Objective,
     step: Step,
     max_grad_norm: float,
@@ -94,7 +82,7 @@ def run_step(
 
 def update(
     model: Any,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     objective: Objective,
     micro_batches: Sequence[MicroBatch],
     temperature: float,
@@ -123,30 +111,12 @@ def update(
             "has diverged; lower the learning rate (the last checkpoint is kept)"
         )
     optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad()
     return {**{name: float(v) for name, v in sums.items()}, "grad_norm": float(grad_norm)}
 
 
-def build_optimizer(model: Any, settings: OptimizerSettings) -> torch.optim.AdamW:
-    """Fused AdamW; weight decay applies to matrices only."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {
-            "params": [p for p in parameters if p.ndim >= 2],
-            "weight_decay": settings.weight_decay,
-        },
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=settings.learning_rate,
-        betas=(settings.beta1, settings.beta2),
-        fused=True,
-    )
-
-
 def set_learning_rate(
-    optimizer: torch.optim.Optimizer, settings: OptimizerSettings, step: int, num_steps: int
+    optimizer: Optimizer, settings: OptimizerSettings, step: int, num_steps: int
 ) -> None:
     rate = learning_rate(
         step, num_steps, settings.learning_rate, settings.warmup_ratio, settings.schedule
