@@ -143,7 +143,7 @@ def _check_shard(path: Path, shard: Sequence[Question], num_rollouts: int) -> No
 def _columns(path: Path, *names: str) -> pa.Table:
     try:
         return pq.ParquetFile(path).read(columns=list(names))
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path} is not a readable Parquet file: {error}; remove it") from error
 
 

@@ -69,11 +69,12 @@ def test_every_token_counts_the_same_however_long_its_response(
 
 
 def test_metrics_are_means_over_tokens(evaluate: Callable[..., Any]) -> None:
-    tokens = [one_token(1.0), one_token(1.0), one_token(1.0), one_token(-1.0)]
-    logprobs = [-1 + math.log(ratio) for ratio in (1.0, 1.5, 1.1, 0.5)]
+    # above the range with a gain and below it with a loss are clipped; a gain below it is not
+    tokens = [one_token(a) for a in (1.0, 1.0, 1.0, -1.0, 1.0)]
+    logprobs = [-1 + math.log(ratio) for ratio in (1.0, 1.5, 1.1, 0.5, 0.5)]
     _, _, metrics = evaluate(Grpo(0.2, 0.28), tokens, logprobs)
-    assert metrics["clip_fraction"] == 0.5
-    assert metrics["ratio"] == pytest.approx((1 + 1.5 + 1.1 + 0.5) / 4, rel=1e-5)
+    assert metrics["clip_fraction"] == pytest.approx(2 / 5)
+    assert metrics["ratio"] == pytest.approx((1 + 1.5 + 1.1 + 0.5 + 0.5) / 5, rel=1e-5)
     assert metrics["entropy"] == 0.5
 
 

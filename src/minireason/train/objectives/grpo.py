@@ -31,10 +31,11 @@ class Grpo:
         advantages_N = batch.values["advantages"]
         ratio_N = (scores.logprobs_N - batch.values["old_logprobs"]).exp()
         clipped_N = ratio_N.clamp(1 - self.clip_low, 1 + self.clip_high)
-        loss_N = -torch.minimum(ratio_N * advantages_N, clipped_N * advantages_N)
+        gain_N, clipped_gain_N = ratio_N * advantages_N, clipped_N * advantages_N
+        loss_N = -torch.minimum(gain_N, clipped_gain_N)
         metrics = {
             "entropy": scores.entropy_N.sum() / totals.num_targets,
-            "clip_fraction": (ratio_N != clipped_N).sum() / totals.num_targets,
+            "clip_fraction": (clipped_gain_N < gain_N).sum() / totals.num_targets,
             "ratio": ratio_N.detach().sum() / totals.num_targets,
         }
         if self.kl_weight > 0:
