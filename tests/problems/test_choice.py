@@ -35,10 +35,12 @@ def test_letters_are_uniform() -> None:
 
 
 def test_solution_works_the_problem_and_then_names_the_option() -> None:
-    choice = as_choice(FAMILIES["chain_sum"].sample(Random(0), "middle"), 3)
+    problem = FAMILIES["chain_sum"].sample(Random(0), "middle")
+    choice = as_choice(problem, 3)
     scratch = Scratch(Random(0), "terse")
     assert choice.work(scratch) == choice.answer
-    assert scratch.lines[-1].endswith(f"is option {choice.answer}.")
+    listed = ", ".join(f"{o} is {a}" for o, a in zip(options(choice.text), LETTERS, strict=True))
+    assert scratch.lines[-2:] == [listed, f"{problem.answer} is {choice.answer}"]
 
 
 def test_choice_is_rebuilt_from_its_id() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from fractions import Fraction
 from random import Random
 
 import pytest
@@ -138,3 +139,16 @@ def test_unknown_names_and_empty_selections_are_errors() -> None:
 def test_one_family_at_one_level_can_be_asked_for() -> None:
     questions = generate_questions(40, 1, "eval", levels=["college"], families=["quadratic"])
     assert {q.id.split(":")[1] for q in questions} == {"quadratic"}
+
+
+def test_every_equation_of_numbers_in_a_correct_solution_holds() -> None:
+    found = 0
+    for question in generate_questions(400, 8, "train"):
+        for style in STYLES:
+            text = worked_solution(question.id, Random(1), is_correct=True, style=style)
+            for left, right in re.findall(r"(?m)^([-\d+*/()]+)=([-\d+*/()]+)$", text):
+                left, right = (re.sub(r"(\d+)", r"Fraction(\1)", side) for side in (left, right))
+                if "Wait" not in text:  # a slip is put right on the line that follows
+                    assert eval(left, {"Fraction": Fraction}) == eval(right, {"Fraction": Fraction})
+                found += 1
+    assert found > 4000

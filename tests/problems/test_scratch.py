@@ -50,13 +50,13 @@ def test_every_fact_of_a_correct_solution_is_true(style: str) -> None:
 def test_two_digit_product_is_split_into_small_facts() -> None:
     scratch = sheet()
     assert scratch.mul(23, 7) == 161
-    assert scratch.lines == ["20*7=140", "3*7=21", "140+21=161"]
+    assert scratch.lines == ["23*7=20*7+3*7", "20*7=140", "3*7=21", "140+21=161"]
 
 
 def test_long_division_is_split_into_small_facts() -> None:
     scratch = sheet()
     assert scratch.div(161, 7) == 23
-    assert scratch.lines == ["140/7=20", "21/7=3", "20+3=23"]
+    assert scratch.lines == ["161/7=140/7+21/7", "140/7=20", "21/7=3", "20+3=23"]
 
 
 def test_remainder_is_one_line_with_quotient_and_remainder() -> None:

@@ -62,13 +62,15 @@ def as_choice(problem: Problem, seed: int) -> Problem:
 
     def work(scratch: Scratch) -> str:
         value = problem.work(scratch)
+        pairs = zip(options, LETTERS, strict=True)
+        scratch.state(", ".join(f"{option} is {letter}" for option, letter in pairs))
         if value in options:
             letter = LETTERS[options.index(value)]
-            scratch.state(f"{value} is option {letter}.")
+            scratch.state(f"{value} is {letter}")
             return letter
         others = LETTERS.replace(right, "")
         letter = others[derive_seed(value) % len(others)]
-        scratch.state(f"{value} is closest to option {letter}.")
+        scratch.state(f"{value} is closest to {letter}")
         return letter
 
     return dataclasses.replace(

@@ -3,7 +3,7 @@
 A family's solution calls primitive operations; each returns its value and writes its step line.
 A slip returns a plausible wrong value instead, and since the family goes on with what was
 returned, the error reaches the final answer as it would on paper. Operations too large for one
-fact are split into the facts that `atoms` lists.
+fact are split into the facts that `atoms` lists, after a line that says how.
 """
 
 from __future__ import annotations
@@ -107,10 +107,14 @@ class Scratch:
         if b > 10:
             a, b = (b, a) if a % 10 == 0 else (a, b)
             tens, ones = b - b % 10, b % 10
+            if ones:
+                self.state(f"{a}*{b}={a}*{tens}+{a}*{ones}")
             high = self._fact("mul", self.mul(a, tens // 10), 10)
             return self.add(high, self.mul(a, ones)) if ones else high
         unit = 10 ** (len(str(a)) - 1)
         high, rest = a - a % unit, a % unit
+        if rest:
+            self.state(f"{a}*{b}={high}*{b}+{rest}*{b}")
         product = self._fact("mul", high, b)
         return self.add(product, self.mul(rest, b)) if rest else product
 
@@ -129,6 +133,8 @@ class Scratch:
             return sign * self._fact("div", a, b)
         q = a // b
         high = (q - q % 10 ** (len(str(q)) - 1)) * b
+        if a > high:
+            self.state(f"{a}/{b}={high}/{b}+{a - high}/{b}")
         first = self._fact("div", high, b)
         return sign * self.add(first, self.div(a - high, b)) if a > high else sign * first
 
@@ -146,10 +152,11 @@ class Scratch:
         if a > 0 and b <= atoms.TABLE:
             q = 10 * (q // 10)
         rest = self.sub(a, self.mul(b, q))
-        if not (b <= atoms.TABLE and 0 <= rest <= atoms.MOD_HIGH and a > 0):
-            return q, rest
-        more, rest = self.divmod(rest, b)
-        return (self.add(q, more) if more else q), rest
+        if b <= atoms.TABLE and 0 <= rest <= atoms.MOD_HIGH and a > 0:
+            more, rest = self.divmod(rest, b)
+            q = self.add(q, more) if more else q
+        self.state(f"{a}={b}*{atoms.bracket(q)}+{rest}")
+        return q, rest
 
     def mod(self, a: int, b: int) -> int:
         """The remainder of a by b > 1."""
@@ -214,6 +221,7 @@ class Scratch:
             return self.div(n, d), 1
         for factor in range(atoms.TABLE, 1, -1):
             while n % factor == 0 and d % factor == 0 and d >= factor:
+                self.state(f"{n}/{d}, both by {factor}:")
                 n, d = (self.div(n, factor) if n else 0), self.div(d, factor)
                 if d <= 0:
                     raise DerailedError("a denominator that is not positive")
