@@ -2,8 +2,7 @@
 
 from random import Random
 
-from minireason.problems.facts import bare_question_text, fact_text, tokenizer_corpus
-from minireason.problems.procedural import generate_questions
+from minireason.problems.facts import fact_text, tokenizer_corpus
 
 
 def test_facts_are_deterministic_lines_of_every_kind() -> None:
@@ -16,12 +15,6 @@ def test_facts_are_deterministic_lines_of_every_kind() -> None:
 def test_solutions_write_their_steps_as_the_facts_do() -> None:
     facts = {line for seed in range(15000) for line in fact_text(Random(seed)).split("\n")}
     assert {"7*8=56", "56/8=7", "12^2=144", "sqrt(81)=9", "17=5*3+2", "48=16*3"} <= facts
-
-
-def test_bare_question_text_pairs_the_question_with_its_answer_line() -> None:
-    question = generate_questions(1, 1, "train")[0]
-    text, answer = bare_question_text(question)
-    assert (text, answer) == (question.text, f"The answer is \\boxed{{{question.answer}}}.")
 
 
 def test_tokenizer_corpus_is_deterministic_and_holds_all_styles() -> None:

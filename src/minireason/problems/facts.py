@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from random import Random
 
 from minireason.problems.atoms import ATOMS, HIGH, MOD_HIGH, ROOT_HIGH, TABLE, Atom
-from minireason.problems.procedural import bare_answer, generate_questions, worked_solution
+from minireason.problems.procedural import generate_questions, worked_solution
 from minireason.problems.scratch import STYLES
-from minireason.records import Question
 from minireason.seeding import derive_seed
 
 READING_PROMPTS = (
     "List the numbers.",
     "Repeat the question.",
+    "Which option is {value}?",
     *(f"What is the {place} number?" for place in ("first", "second", "third", "fourth", "fifth")),
 )
 
@@ -83,11 +83,6 @@ def fact_text(rng: Random) -> str:
     weights = [weight for weight, _ in _DRAWS.values()]
     kinds = rng.choices(list(_DRAWS), weights, k=rng.randint(3, 8))
     return "\n".join(str(draw_atom(op, rng)) for op in kinds)
-
-
-def bare_question_text(question: Question) -> tuple[str, str]:
-    """A question and its answer line without any work: what a base model knows of the format."""
-    return question.text, bare_answer(question.id)
 
 
 def tokenizer_corpus(num: int, seed: int) -> Iterator[str]:

@@ -17,9 +17,11 @@ from minireason.problems.procedural import bare_answer
 from minireason.records import Question
 
 _NUMBER = re.compile(r"\d+")
-_LIST, _REPEAT, *_PLACES = READING_PROMPTS
+_OPTION = re.compile(r"([A-D])\) (.+?)(?=  [A-D]\) |$)")
+_LIST, _REPEAT, _WHICH, *_PLACES = READING_PROMPTS
 _NAMES = "abcdehkmnpqrstuvwyz"
 _BINARY = ("add", "sub", "mul", "div")
+_CHAINED = (*_BINARY, "mod")
 _WRITTEN = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 _ATTEMPTS = 40
 
@@ -35,22 +37,27 @@ class PretrainingText:
 def facts(rng: Random) -> PretrainingText:
     """Facts one by one, that use earlier results, or about named numbers; or numbers to repeat."""
     kind = rng.random()
-    if kind < 0.2:
+    if kind < 0.15:
         return PretrainingText(repeated_numbers(rng))
-    if kind < 0.65:
+    if kind < 0.6:
         return PretrainingText(fact_text(rng))
-    return PretrainingText(chained_facts(rng) if kind < 0.82 else named_facts(rng))
+    return PretrainingText(chained_facts(rng) if kind < 0.8 else named_facts(rng))
 
 
 def questions(question: Question, rng: Random) -> PretrainingText:
-    """A question to read (what numbers it holds, its wording), or with its bare answer."""
-    numbers = _NUMBER.findall(question.text)
+    """A question to read (its numbers, options or wording), or with its bare answer."""
     kind = rng.random()
-    if kind < 0.15 or not numbers:
+    if kind < 0.05:
         return PretrainingText(bare_answer(question.id), question.text)
-    if kind < 0.5:
+    options = _OPTION.findall(question.text)
+    if options and kind < 0.6:
+        letter, value = rng.choice(options)
+        prompt = f"{question.text}\n{_WHICH.format(value=value)}"
+        return PretrainingText(f"{value} is option {letter}.", prompt)
+    numbers = _NUMBER.findall(question.text)
+    if numbers and kind < 0.4:
         return PretrainingText(", ".join(numbers), f"{question.text}\n{_LIST}")
-    if kind < 0.7:
+    if numbers and kind < 0.65:
         place = rng.randrange(min(len(numbers), len(_PLACES)))
         return PretrainingText(numbers[place], f"{question.text}\n{_PLACES[place]}")
     return PretrainingText(question.text, f"{question.text}\n{_REPEAT}")
@@ -91,7 +98,7 @@ def named_facts(rng: Random) -> str:
 def _draw_from(known: list[int], rng: Random) -> Atom | None:
     """A fact with at least one operand among the latest known values."""
     for _ in range(_ATTEMPTS):
-        write, accepts = ATOMS[rng.choice(_BINARY)]
+        write, accepts = ATOMS[rng.choice(_CHAINED)]
         a = rng.choice(known[-4:])
         b = rng.choice(known[-4:]) if rng.random() < 0.5 else rng.randint(1, 12)
         if rng.random() < 0.3:
