@@ -1,9 +1,7 @@
 """CPU threads of torch.
 
 A thread that waits for the others can spin or sleep. Spinning is faster on an idle machine and
-several times slower beside another job; `cli` lets it spin for 5,000 turns, before torch is first
-imported. A training step of the tiny model on 2 cores, tokens a second in one sitting: idle 8,600
-spinning, 7,000 sleeping; beside a busy core 2,600 spinning, 4,500 sleeping, 4,200 with 5,000 turns.
+slower beside another job; `cli` lets it spin for 5,000 turns, before torch is first imported.
 `OMP_WAIT_POLICY` in the environment overrules it.
 """
 
