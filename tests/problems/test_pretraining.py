@@ -34,6 +34,15 @@ def test_repeated_numbers_are_the_same_twice() -> None:
         assert first == again and first.count(", ") >= 5
 
 
+def test_lettered_numbers_keep_their_letters() -> None:
+    for seed in range(60):
+        listed, *lines = pretraining.lettered_numbers(Random(seed)).split("\n")
+        pairs = {tuple(item.split(") ")[::-1]) for item in listed.split("  ")}
+        assert 2 <= len(pairs) <= 7 and len(lines) == 3
+        for line in lines:
+            assert {tuple(item.split(" is ")) for item in line.split(", ")} == pairs
+
+
 def test_named_facts_hold_for_the_numbers_they_name() -> None:
     for seed in range(60):
         first, *facts = pretraining.named_facts(Random(seed)).split("\n")
@@ -58,8 +67,8 @@ def test_a_reading_answers_what_is_asked() -> None:
             assert text.text == question.text
         elif last.startswith("Which option is "):
             value = last.removeprefix("Which option is ").removesuffix("?")
-            letter = text.text.removesuffix(".")[-1]
-            assert text.text == f"{value} is option {letter}."
+            letter = text.text[-1]
+            assert text.text == f"{value} is {letter}"
             assert re.search(rf"{letter}\) {re.escape(value)}(  |$)", question.text)
         else:
             place = ("first", "second", "third", "fourth", "fifth").index(last.split()[3])
@@ -72,6 +81,6 @@ def test_the_option_that_is_asked_for_says_nothing_about_the_answer() -> None:
     choices = [q for q in QUESTIONS if q.answer_kind == "choice"]
     rng = Random(5)
     asked = [(q, pretraining.questions(q, rng)) for q in choices for _ in range(20)]
-    letters = [(q.answer, t.text[-2]) for q, t in asked if "Which option is" in t.prompt]
+    letters = [(q.answer, t.text[-1]) for q, t in asked if "Which option is" in t.prompt]
     share = sum(answer == letter for answer, letter in letters) / len(letters)
     assert len(letters) > 500 and 0.18 < share < 0.32

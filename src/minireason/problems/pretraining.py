@@ -19,6 +19,8 @@ from minireason.records import Question
 _NUMBER = re.compile(r"\d+")
 _OPTION = re.compile(r"([A-D])\) (.+?)(?=  [A-D]\) |$)")
 _LIST, _REPEAT, _WHICH, *_PLACES = READING_PROMPTS
+_LETTERS = "ABCDEFG"
+_STEPS = (-10, -2, -1, 1, 2, 10)
 _NAMES = "abcdehkmnpqrstuvwyz"
 _BINARY = ("add", "sub", "mul", "div")
 _CHAINED = (*_BINARY, "mod")
@@ -35,10 +37,12 @@ class PretrainingText:
 
 
 def facts(rng: Random) -> PretrainingText:
-    """Facts one by one, that use earlier results, or about named numbers; or numbers to repeat."""
+    """Facts one by one, that use earlier results or named numbers; or numbers to find again."""
     kind = rng.random()
-    if kind < 0.15:
+    if kind < 0.13:
         return PretrainingText(repeated_numbers(rng))
+    if kind < 0.21:
+        return PretrainingText(lettered_numbers(rng))
     if kind < 0.6:
         return PretrainingText(fact_text(rng))
     return PretrainingText(chained_facts(rng) if kind < 0.8 else named_facts(rng))
@@ -53,7 +57,7 @@ def questions(question: Question, rng: Random) -> PretrainingText:
     if options and kind < 0.6:
         letter, value = rng.choice(options)
         prompt = f"{question.text}\n{_WHICH.format(value=value)}"
-        return PretrainingText(f"{value} is option {letter}.", prompt)
+        return PretrainingText(f"{value} is {letter}", prompt)
     numbers = _NUMBER.findall(question.text)
     if numbers and kind < 0.4:
         return PretrainingText(", ".join(numbers), f"{question.text}\n{_LIST}")
@@ -67,6 +71,24 @@ def repeated_numbers(rng: Random) -> str:
     """A list of random numbers, twice: nothing but the copy can be learned, so copying is."""
     listed = ", ".join(str(rng.randint(0, 99)) for _ in range(rng.randint(6, 18)))
     return f"{listed}; {listed}"
+
+
+def lettered_numbers(rng: Random) -> str:
+    """Numbers with letters, then again in another order: what stands by a number is looked up."""
+    near = rng.randint(0, rng.choice((30, 99, 300)))
+    numbers = [near]
+    for _ in range(rng.randint(3, 6)):
+        is_close = rng.choice((True, False))
+        numbers.append(near + rng.choice(_STEPS) if is_close else rng.randint(-20, 300))
+    numbers = list(dict.fromkeys(numbers))
+    rng.shuffle(numbers)
+    pairs = list(zip(numbers, _LETTERS, strict=False))
+    listed = "  ".join(f"{letter}) {number}" for number, letter in pairs)
+    lines = [", ".join(f"{number} is {letter}" for number, letter in pairs)]
+    for _ in range(2):
+        rng.shuffle(pairs)
+        lines.append(", ".join(f"{number} is {letter}" for number, letter in pairs))
+    return "\n".join([listed, *lines])
 
 
 def chained_facts(rng: Random) -> str:
