@@ -145,7 +145,7 @@ def _joined(raw: RawRow, row: Row, decision: Decision, prefix: str) -> Row:
     added = {f"{prefix}{name}": values[name] for name in ADDED}
     if taken := [name for name in added if name in row]:
         raise DataError(
-            f"{raw.where}: there is a column {taken[0]!r} already; give a --prefix for what is added"
+            f"{raw.where}: there is a column {taken[0]!r}; give a --prefix for the added ones"
         )
     return {**row, **added}
 
