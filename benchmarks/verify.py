@@ -27,6 +27,7 @@ from minireason.verify.extract import extract
 Row = dict[str, Any]
 Judge = Callable[[list[Row]], list[bool | None]]
 
+TRAP = Path("/tmp/minireason-was-here")
 HOSTILE = {
     "tower of powers": "9^{9^{9^{9^9}}}",
     "factorial": "100000000!",
@@ -164,10 +165,11 @@ def math_verify_on_cases(cases: list[Row]) -> list[bool]:
 def show_agreement(rows: list[Row]) -> None:
     """Each verifier beside the labels, file by file; then the disagreements by kind."""
     verdicts = {name: judge(rows) for name, judge in JUDGES.items()}
-    print(
-        "| file | rows | labelled correct | verifier | agrees | correct against label | wrong against label | unknown |"
+    columns = (
+        *("file", "rows", "labelled correct", "verifier", "agrees"),
+        *("correct against the label", "incorrect against the label", "unknown"),
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for file in dict.fromkeys(row["file"] for row in rows):
         places = [i for i, row in enumerate(rows) if row["file"] == file]
         labels = [bool(rows[i]["label"]) for i in places]
@@ -217,10 +219,9 @@ def show_hostile() -> None:
             elapsed = time.perf_counter() - started
             neighbours = (before.verdict, after.verdict) == ("correct", "incorrect")
             is_fine = neighbours and elapsed < limit + 0.5 and decision.verdict != "correct"
-            print(
-                f"{'ok ' if is_fine else 'BAD'} {name:<20} {elapsed:6.3f} s  {decision.verdict}: {decision.reason}"
-            )
-    print("nothing was evaluated" if not Path("/tmp/minireason-was-here").exists() else "EVALUATED")
+            mark = "ok " if is_fine else "BAD"
+            print(f"{mark} {name:<20} {elapsed:6.3f} s  {decision.verdict}: {decision.reason}")
+    print("EVALUATED" if TRAP.exists() else "nothing was evaluated")
 
 
 if __name__ == "__main__":

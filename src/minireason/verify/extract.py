@@ -2,9 +2,9 @@
 
 The rules, the first that finds something wins: the last box; the last `#### x`; the last phrase
 "answer is x" or "Answer: x"; where the question is multiple choice, the last letter standing alone;
-a response so short that it is nothing but its answer; if asked, the last number of all. Only the text after the last end-of-thinking
-marker counts, unless nothing is found there. An unclosed final box is a cut-off response: it has no
-answer, whatever stood before it.
+a response so short that it is nothing but its answer; if asked, the last number of all. Only the
+text after the last end-of-thinking marker counts, unless nothing is found there. An unclosed final
+box is a cut-off response: it has no answer, whatever stood before it.
 """
 
 from __future__ import annotations
@@ -192,16 +192,20 @@ def _last_number(text: str, found: Extraction) -> Extraction:
     if re.search(r"[$\\]", found.text) or (found.text and not _WORD.search(found.text)):
         return found
     tail = text[-_TAIL:]
-    number = formula = None
-    for number in _NUMBER.finditer(tail):
-        pass
-    for formula in _FORMULA.finditer(tail):
-        pass
+    number = _last_match(_NUMBER, tail)
     if number is None:
         return found
+    formula = _last_match(_FORMULA, tail)
     if formula and formula.start() <= number.start() < formula.end():
         return Extraction(next(group for group in formula.groups() if group).strip(), "number")
     return Extraction(number[0].rstrip(","), "number")
+
+
+def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    last = None
+    for match in pattern.finditer(text):
+        last = match
+    return last
 
 
 def _last_letter(text: str) -> str:
