@@ -39,7 +39,7 @@ class Run(Section):
     """Where the model runs; auto takes CUDA if there is one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What the forward pass computes in; weights and optimizer stay in float32, or small updates
-    would be lost. bfloat16 is slow on CPUs without AVX-512."""
+    would be lost. bfloat16 is slow on CPUs without matrix units for it (AMX)."""
 
 
 class Model(Section):

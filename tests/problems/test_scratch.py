@@ -101,7 +101,19 @@ def test_check_verifies_by_the_inverse() -> None:
     assert scratch.lines == ["42-25=17", "Check: 17+25=42"]
 
 
-def test_terse_solutions_hold_only_facts_and_the_answer() -> None:
+def test_a_long_division_with_remainder_closes_with_its_result() -> None:
+    scratch = sheet()
+    assert scratch.divmod(287, 7) == (41, 0)
+    assert scratch.lines[-1] == "287=7*41+0"
+
+
+def test_a_fraction_says_by_what_it_is_reduced() -> None:
+    scratch = sheet()
+    assert scratch.reduce(10, 15) == (2, 3)
+    assert scratch.lines == ["10/15, both by 5:", "10/5=2", "15/5=3"]
+
+
+def test_terse_solutions_leave_out_what_only_explains() -> None:
     scratch = Scratch(Random(0), "terse")
     scratch.say("Now the sum.")
     scratch.tell("Carefully.")

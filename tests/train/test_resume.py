@@ -168,7 +168,7 @@ def test_a_second_ctrl_c_stops_at_once(run: Callable[..., Any], tmp_path: Path) 
     assert (tmp_path / "again" / "metrics.jsonl").read_text() == ""
 
 
-@pytest.mark.parametrize("unseen", [1, 6])
+@pytest.mark.parametrize("unseen", [1, 4, 6])
 def test_ctrl_c_between_saving_and_stopping_waits_for_the_next_step_or_the_end(
     unseen: int, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -184,7 +184,9 @@ def test_ctrl_c_between_saving_and_stopping_waits_for_the_next_step_or_the_end(
 
     @contextlib.contextmanager
     def late() -> Iterator[Late]:
-        yield Late()
+        yield (asked := Late())
+        if asked.is_requested:
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "finish_step_on_interrupt", late)
     with pytest.raises(KeyboardInterrupt):

@@ -1,8 +1,8 @@
 """What a base model reads before it learns to reason: facts, and questions without any work.
 
 It gives what any larger base model has from its pre-training: arithmetic facts, finding and copying
-what stands earlier in the text, and the form of an answer. No text relates a question to a step of
-its solution. Only training questions are used.
+what stands earlier in the text, and the form of an answer. No text works a question out: what is
+asked about one is what stands in it, or its bare answer. Only training questions are used.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def repeated_numbers(rng: Random) -> str:
 
 
 def lettered_numbers(rng: Random) -> str:
-    """Numbers with letters, then again in another order: what stands by a number is looked up."""
+    """Lettered numbers, then their letters three times, twice in another order: to look up."""
     near = rng.randint(0, rng.choice((30, 99, 300)))
     numbers = [near]
     for _ in range(rng.randint(3, 6)):

@@ -3,7 +3,8 @@
 A family's solution calls primitive operations; each returns its value and writes its step line.
 A slip returns a plausible wrong value instead, and since the family goes on with what was
 returned, the error reaches the final answer as it would on paper. Operations too large for one
-fact are split into the facts that `atoms` lists, after a line that says how.
+fact are split into the facts that `atoms` lists; a product or quotient of several digits after a
+line that says how.
 """
 
 from __future__ import annotations
@@ -155,7 +156,7 @@ class Scratch:
         if b <= atoms.TABLE and 0 <= rest <= atoms.MOD_HIGH and a > 0:
             more, rest = self.divmod(rest, b)
             q = self.add(q, more) if more else q
-        self.state(f"{a}={b}*{atoms.bracket(q)}+{rest}")
+        self.state(f"{a}={b}*{atoms.bracket(q)}+{atoms.bracket(rest)}")
         return q, rest
 
     def mod(self, a: int, b: int) -> int:

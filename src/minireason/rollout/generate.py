@@ -144,6 +144,8 @@ def _columns(path: Path, *names: str) -> pa.Table:
     try:
         return pq.ParquetFile(path).read(columns=list(names))
     except (pa.ArrowInvalid, OSError) as error:
+        if getattr(error, "errno", None) is not None:  # the disk's trouble, not the file's
+            raise
         raise DataError(f"{path} is not a readable Parquet file: {error}; remove it") from error
 
 

@@ -17,7 +17,10 @@ class Interrupt:
 
 @contextlib.contextmanager
 def finish_step_on_interrupt() -> Iterator[Interrupt]:
-    """Turn the first SIGINT into a request; outside the main thread signals are left alone."""
+    """Turn the first SIGINT into a request, which becomes a KeyboardInterrupt at the end.
+
+    Outside the main thread signals are left alone.
+    """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
@@ -32,3 +35,5 @@ def finish_step_on_interrupt() -> Iterator[Interrupt]:
         yield interrupt
     finally:
         signal.signal(signal.SIGINT, previous)
+    if interrupt.is_requested:
+        raise KeyboardInterrupt

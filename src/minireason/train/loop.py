@@ -59,7 +59,6 @@ def train(
                 raise KeyboardInterrupt
         if interrupt.is_requested:  # after the last step had looked
             checkpoints.save(source.num_steps, model, optimizer)
-            raise KeyboardInterrupt
 
 
 def run_step(

@@ -23,7 +23,11 @@ RMS_OF_ADAMW = 0.2
 
 
 class Muon(torch.optim.Optimizer):
-    """For matrices inside the network; embeddings, heads and vectors belong to AdamW."""
+    """For matrices inside the network; embeddings, heads and vectors belong to AdamW.
+
+    1. A projection that the model keeps fused (Phi-3's query, key and value; gate and up) is made
+       orthogonal as one matrix, where the references split it.
+    """
 
     def __init__(
         self,
@@ -35,8 +39,10 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Update every matrix that has a gradient; `closure` is not supported."""
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Update every matrix that has a gradient. Raises ValueError if given a closure."""
+        if closure is not None:
+            raise ValueError("Muon takes no closure; compute the gradients before step()")
         for group in self.param_groups:
             for params in _by_shape(group["params"]):
                 update = orthogonalized(torch.stack([self._momentum(p, group) for p in params]))
@@ -57,7 +63,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalized(matrices: Tensor) -> Tensor:
-    """Each of [batch, rows, columns] with its singular values near 1 (0.7 to 1.2)."""
+    """Each of [batch, rows, columns] with its singular vectors, and singular values near 1."""
     a, b, c = COEFFICIENTS
     is_tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.to(torch.bfloat16 if matrices.is_cuda else torch.float32)
