@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from minireason.verify import Verifier
+from minireason.verify import Conventions, Verifier
 from minireason.verify.extract import extract
 
 Row = dict[str, Any]
@@ -128,9 +128,12 @@ def show_cases(path: Path) -> None:
 
 
 def ours_on_cases(cases: list[Row]) -> list[bool]:
-    """A response is verified as one; a bare answer without a box or phrase is compared as such."""
+    """A response is verified as one; a bare answer without a box or phrase is compared as such.
+
+    Unmarked answers count, as they do in the tests that the cases come from.
+    """
     found = []
-    with Verifier() as verifier:
+    with Verifier(conventions=Conventions(unmarked_answers=True)) as verifier:
         for case in cases:
             extraction = extract(case["pred"], unmarked=True)
             marked = ("boxed", "hashes", "phrase", "number")

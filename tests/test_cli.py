@@ -322,6 +322,9 @@ def test_a_file_of_responses_is_verified_by_itself(command, tmp_path):
     verdicts = [json.loads(line)["verdict"] for line in written.read_text().splitlines()]
     assert verdicts == ["incorrect", "correct"]
     assert "correct             1   50.0 %" in err
+    source.write_text('{"response": "3 and 4.\\nSo 12", "answer": "12"}\n')
+    assert "incorrect           1  100.0 %" in command("verify", source)[2]
+    assert "correct             1  100.0 %" in command("verify", source, "--unmarked")[2]
 
 
 def test_a_file_of_responses_that_cannot_be_used_is_named(fails, tmp_path):

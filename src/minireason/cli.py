@@ -73,6 +73,9 @@ def verify(
         str, typer.Option("--kind-column", help="Answer kind, as `choice`; may be absent.")
     ] = "answer_kind",
     prefix: Annotated[str, typer.Option(help="Put before the names of the added columns.")] = "",
+    unmarked: Annotated[
+        bool, typer.Option("--unmarked", help="Take the last number where no answer is marked.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Symbolic worker processes.")] = 1,
     timeout: Annotated[float, typer.Option(help="Seconds a symbolic comparison may take.")] = 3.0,
 ) -> None:
@@ -81,13 +84,15 @@ def verify(
         _run(target, out, overrides, only="verify")
         return
     from minireason.progress import Progress
-    from minireason.verify import Verifier
+    from minireason.verify import Conventions, Verifier
     from minireason.verify.files import VerifyColumns, default_out, verify_file
 
     written = out or default_out(target)
     columns = VerifyColumns(response, answer, kind, prefix)
     progress = Progress()
-    with Verifier(timeout, num_workers=workers) as verifier, progress.track("verify") as advance:
+    conventions = Conventions(unmarked_answers=unmarked)
+    opened = Verifier(timeout, num_workers=workers, conventions=conventions)
+    with opened as verifier, progress.track("verify") as advance:
         counts = verify_file(target, written, verifier, columns, advance)
     total = sum(counts.values())
     for verdict, count in counts.most_common():

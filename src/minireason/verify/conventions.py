@@ -18,7 +18,8 @@ class Conventions:
     rounds to it, 0.33333 is 1/3 and 0.33 is not; 0 asks for exact equality.
     `irrational_places`: a decimal equals an irrational number if they agree when rounded to this
     many places.
-    `unmarked_answers`: in a response without a box or phrase, the last number is the answer.
+    `unmarked_answers`: in a response without a box or phrase, the last number is the answer. Off,
+    since a response that was cut off ends in some number too; for models that mark no answers.
     """
 
     percent_sign_optional: bool = True
@@ -27,4 +28,4 @@ class Conventions:
     decimal_comma: bool = True
     rounded_digits: int = 5
     irrational_places: int = 12
-    unmarked_answers: bool = True
+    unmarked_answers: bool = False
