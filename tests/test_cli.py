@@ -307,3 +307,31 @@ def test_ctrl_c_says_how_to_go_on(command, monkeypatch):
     monkeypatch.setattr("minireason.runner.Runner.run", interrupt)
     code, _, err = command("run", SMOKE)
     assert (code, err) == (130, "interrupted; run the same command again to go on\n")
+
+
+def test_a_file_of_responses_is_verified_by_itself(command, tmp_path):
+    source = tmp_path / "responses.jsonl"
+    rows = [{"out": f"\\boxed{{{n}}}", "gold": "4"} for n in (3, 4)]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, out, err = command(
+        "verify", source, "--response-column", "out", "--answer-column", "gold"
+    )
+    assert code == 0, err
+    written = tmp_path / "responses.verified.jsonl"
+    assert out.strip() == str(written)
+    verdicts = [json.loads(line)["verdict"] for line in written.read_text().splitlines()]
+    assert verdicts == ["incorrect", "correct"]
+    assert "correct             1   50.0 %" in err
+    source.write_text('{"response": "3 and 4.\\nSo 12", "answer": "12"}\n')
+    assert "incorrect           1  100.0 %" in command("verify", source)[2]
+    assert "correct             1  100.0 %" in command("verify", source, "--unmarked")[2]
+
+
+def test_a_file_of_responses_that_cannot_be_used_is_named(fails, tmp_path):
+    source = tmp_path / "responses.jsonl"
+    source.write_text('{"response": "4", "answer": "4"}\n{"response": \n')
+    out = tmp_path / "out.jsonl"
+    assert "responses.jsonl:2: not valid JSON" in fails("verify", source, out=out)
+    assert "does not exist" in fails("verify", tmp_path / "none.jsonl", out=out)
+    source.write_text('{"response": "4", "answer": "4"}\n')
+    assert "no column 'text'" in fails("verify", source, "--response-column", "text", out=out)

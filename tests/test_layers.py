@@ -12,7 +12,7 @@ FILES = sorted(SRC.rglob("*.py"))
 LAYERS = [
     ["errors", "seeding"],
     ["records", "recipe", "runfolder", "progress"],
-    ["recipe_file"],
+    ["recipe_file", "tables"],
     ["messages", "step"],
     ["problems", "verify", "model"],
     ["rollout", "curate", "train"],

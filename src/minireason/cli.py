@@ -58,9 +58,46 @@ def rollout(recipe: RecipePath, out: Out = None, overrides: Overrides = None) ->
 
 
 @app.command()
-def verify(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
-    """Give every rollout a verdict."""
-    _run(recipe, out, overrides, only="verify")
+def verify(
+    target: Annotated[
+        Path, typer.Argument(help="A recipe (.toml), or responses: JSON, JSON Lines or Parquet.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Run folder, or the file to write [default: NAME.verified.*]."),
+    ] = None,
+    overrides: Overrides = None,
+    response: Annotated[str, typer.Option("--response-column")] = "response",
+    answer: Annotated[str, typer.Option("--answer-column")] = "answer",
+    kind: Annotated[
+        str, typer.Option("--kind-column", help="Answer kind, as `choice`; may be absent.")
+    ] = "answer_kind",
+    prefix: Annotated[str, typer.Option(help="Put before the names of the added columns.")] = "",
+    unmarked: Annotated[
+        bool, typer.Option("--unmarked", help="Take the last number where no answer is marked.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Symbolic worker processes.")] = 1,
+    timeout: Annotated[float, typer.Option(help="Seconds a symbolic comparison may take.")] = 3.0,
+) -> None:
+    """Give a recipe's rollouts, or any file of responses, verdicts."""
+    if target.suffix == ".toml":
+        _run(target, out, overrides, only="verify")
+        return
+    from minireason.progress import Progress
+    from minireason.verify import Conventions, Verifier
+    from minireason.verify.files import VerifyColumns, default_out, verify_file
+
+    written = out or default_out(target)
+    columns = VerifyColumns(response, answer, kind, prefix)
+    progress = Progress()
+    conventions = Conventions(unmarked_answers=unmarked)
+    opened = Verifier(timeout, num_workers=workers, conventions=conventions)
+    with opened as verifier, progress.track("verify") as advance:
+        counts = verify_file(target, written, verifier, columns, advance)
+    total = sum(counts.values())
+    for verdict, count in counts.most_common():
+        progress.say(f"{verdict:<10} {count:>10,}  {100 * count / total:5.1f} %")
+    typer.echo(written)
 
 
 @app.command()

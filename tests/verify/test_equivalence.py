@@ -9,7 +9,7 @@ FAST = [
     ("42", "42", "correct", "identical"),
     (r"\frac{1}{2}", r"$\dfrac12$", "correct", "normalized"),
     ("0.5", r"\frac{1}{2}", "correct", "rational"),
-    ("1/3", "0.333333", "incorrect", "rational"),
+    ("1/3", "0.3333", "incorrect", "rational"),
     ("9", "9%", "incorrect", "rational"),
     ("9%", "9", "correct", "rational"),
     ("9%", "0.09", "correct", "rational"),
@@ -116,3 +116,44 @@ def test_the_symbolic_layer_agrees_with_math_verify(verifier, reference, answer,
 )
 def test_structure_and_symbols_work_together(verifier, reference, answer, verdict):
     assert verifier.compare(answer, reference).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "digits", "verdict"),
+    [
+        ("1/12", "0.0833333", 5, "correct"),
+        ("1/12", "0.0833", 5, "incorrect"),
+        ("1/12", "0.0833333", 0, "incorrect"),
+        ("3.1416", "3.14159", 5, "correct"),
+        ("3.14159", "3.1416", 5, "correct"),
+        ("3.1415", "3.14159", 5, "incorrect"),
+        ("8/3", "2.6667", 5, "correct"),
+        ("8/3", "2.6666", 5, "incorrect"),
+        ("12345", "12345.4", 5, "incorrect"),
+        ("(1/3, 2]", "(0.33333, 2]", 5, "correct"),
+    ],
+)
+def test_a_decimal_of_enough_digits_may_be_rounded(reference, answer, digits, verdict):
+    decided = compare(reference, answer, conventions=Conventions(rounded_digits=digits))
+    assert decided is not None and decided.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "verdict"),
+    [
+        ("1000.99", "1000,99", "correct"),
+        ("0,111", "$0.111$", "correct"),
+        ("1000.99", "1000,98", "incorrect"),
+        ("1,2", "2,1", "correct"),
+        ("3,5", "3,5", "correct"),
+        ("1234", "1,234", "correct"),
+    ],
+)
+def test_a_decimal_comma_counts_beside_a_decimal_point(reference, answer, verdict):
+    decided = compare(reference, answer)
+    assert decided is not None and decided.verdict == verdict
+
+
+def test_without_the_convention_a_decimal_comma_is_a_list():
+    decided = compare("1000.99", "1000,99", conventions=Conventions(decimal_comma=False))
+    assert decided is not None and decided.verdict == "incorrect"

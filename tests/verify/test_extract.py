@@ -86,3 +86,26 @@ def test_a_megabyte_of_anything_is_read_in_linear_time(piece):
 def test_extraction_never_fails(text):
     extract(text)
     extract("</think>" + text + "\\boxed{" + text, is_choice=True)
+
+
+@pytest.mark.parametrize(
+    ("response", "answer", "rule"),
+    [
+        ("First 3, then 4.\nTherefore she has 12 apples.", "12", "number"),
+        ("Adding up, the error grows.\nIt increases by 100%.", "100%", "number"),
+        ("We solve.\nHence $x = \\frac{1}{2}$.", "x = \\frac{1}{2}", "number"),
+        ("We solve $y=7$.\nThere were 1,250 of them", "1,250", "number"),
+        ("not 10 but 1,000.99 m", "1,000.99", "number"),
+        ("so\nThe answer is 5. Check: 2+3=5, and 1 more is 6", "5", "phrase"),
+        ("\\sqrt{3} or -\\sqrt{3}", "\\sqrt{3} or -\\sqrt{3}", "whole"),
+        ("I cannot say.\nSorry.", "", "none"),
+        ("it is 5, so \\boxed{", "", "unclosed_box"),
+    ],
+)
+def test_unmarked_answers_are_the_last_number_if_asked(response, answer, rule):
+    found = extract(response, unmarked=True)
+    assert (found.text, found.rule) == (answer, rule)
+
+
+def test_unmarked_answers_are_none_if_not_asked():
+    assert extract("First 3, then 4.\nTherefore she has 12 apples.").rule == "none"

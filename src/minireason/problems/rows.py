@@ -7,7 +7,6 @@ answer and the answer kind "choice".
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 from minireason.errors import DataError
 from minireason.records import Question
+from minireason.tables import RawRow
 
 # The usual names, tried in this order without regard to case.
 FALLBACKS = {
@@ -45,19 +45,6 @@ class QuestionColumns:
     domain: str = ""
     level: str = ""
     options: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RawRow:
-    """A row as read: `where` for messages, what its id and source are if it does not say.
-
-    `content` is the line of a JSON Lines file, or the row already parsed.
-    """
-
-    where: str
-    id: str
-    source: str
-    content: Any
 
 
 def question_from_row(raw: RawRow, columns: QuestionColumns) -> Question:
@@ -117,20 +104,11 @@ class _Row:
     def __init__(self, raw: RawRow, columns: QuestionColumns) -> None:
         self.where = raw.where
         self.columns = columns
-        content = self._parsed(raw.content) if isinstance(raw.content, bytes) else raw.content
-        if not isinstance(content, Mapping):
-            raise self.error(f"a {type(content).__name__}; each row must be an object with columns")
-        self.content = content
-        self.lower = {str(name).lower(): value for name, value in content.items()}
+        self.content = raw.parsed()
+        self.lower = {str(name).lower(): value for name, value in self.content.items()}
 
     def error(self, message: str) -> DataError:
         return DataError(f"{self.where}: {message}")
-
-    def _parsed(self, line: bytes) -> Any:
-        try:
-            return json.loads(line.decode("utf-8-sig"))
-        except (ValueError, RecursionError) as error:
-            raise self.error(f"not valid JSON: {error}") from error
 
     def value(self, role: str) -> Any:
         """The value of a role's column; None where the row has none."""

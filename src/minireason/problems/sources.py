@@ -9,22 +9,14 @@ read is an error that names the file and the line. `rows` says how a row becomes
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from minireason.errors import DataError, MissingError
-from minireason.problems.rows import QuestionColumns, RawRow, question_from_row
-from minireason.records import Question, parquet_files
+from minireason.problems.rows import QuestionColumns, question_from_row
+from minireason.records import Question
 from minireason.seeding import derive_seed
-
-SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".parquet")
+from minireason.tables import SUFFIXES, RawRow, read_rows
 
 
 def load_questions(
@@ -47,7 +39,13 @@ def load_questions(
     if source.startswith("hf:"):
         rows = _hub_rows(source, split)
     else:
-        rows = _local_rows(Path(source).expanduser())
+        path = Path(source).expanduser()
+        if not path.exists():
+            raise MissingError(
+                f"{path} does not exist; give a file ({', '.join(SUFFIXES)}), a folder of "
+                f"*.parquet files, or hf:owner/name for a data set on the Hub"
+            )
+        rows = read_rows(path)
     questions: dict[str, Question] = {}
     for row in rows:
         try:
@@ -65,60 +63,6 @@ def load_questions(
     if limit is None:
         return list(questions.values())
     return sorted(questions.values(), key=lambda q: derive_seed(seed, "limit", q.id))[:limit]
-
-
-def _local_rows(path: Path) -> Iterator[RawRow]:
-    if not path.exists():
-        raise MissingError(
-            f"{path} does not exist; give a file ({', '.join(SUFFIXES)}), a folder of *.parquet "
-            f"files, or hf:owner/name for a data set on the Hub"
-        )
-    if path.is_dir() or path.name.endswith(".parquet"):
-        return _parquet_rows(path)
-    if path.name.endswith((".jsonl", ".jsonl.gz")):
-        return _json_lines(path)
-    if path.name.endswith(".json"):
-        return _json_list(path)
-    raise DataError(f"{path} is of no known kind; allowed: {', '.join(SUFFIXES)}")
-
-
-def _json_lines(path: Path) -> Iterator[RawRow]:
-    stem = path.name.removesuffix(".gz").removesuffix(".jsonl")
-    open_file = gzip.open if path.name.endswith(".gz") else open
-    number = 0
-    try:
-        with open_file(path, "rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield RawRow(f"{path.name}:{number}", f"{stem}/{number}", stem, line)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path.name}:{number + 1}: cannot read on: {error}") from error
-
-
-def _json_list(path: Path) -> Iterator[RawRow]:
-    try:
-        items: Any = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path.name}: not valid JSON: {error}") from error
-    if not isinstance(items, list):
-        raise DataError(
-            f"{path.name} holds a JSON {type(items).__name__}; it must be a list with one object "
-            f"a question (for one object a line, name it .jsonl)"
-        )
-    for number, item in enumerate(items, start=1):
-        yield RawRow(f"{path.name} item {number}", f"{path.stem}/{number}", path.stem, item)
-
-
-def _parquet_rows(path: Path) -> Iterator[RawRow]:
-    for file in parquet_files(path):
-        number = 0
-        try:
-            for batch in pq.ParquetFile(file).iter_batches():
-                for row in batch.to_pylist():
-                    number += 1
-                    yield RawRow(f"{file.name}:{number}", f"{file.stem}/{number}", path.stem, row)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(f"{file} is not a readable Parquet file: {error}") from error
 
 
 def _hub_rows(source: str, split: str) -> Iterator[RawRow]:

@@ -6,6 +6,7 @@ and replaced. Importing this package loads neither sympy nor torch.
 """
 
 from minireason.verify.conventions import Conventions
+from minireason.verify.reward import accuracy_reward
 from minireason.verify.verifier import Decision, Verifier, verify, verify_batch
 
-__all__ = ["Conventions", "Decision", "Verifier", "verify", "verify_batch"]
+__all__ = ["Conventions", "Decision", "Verifier", "accuracy_reward", "verify", "verify_batch"]

@@ -30,6 +30,8 @@ Symbolic = Callable[[str, str], bool]
 
 MAX_LENGTH = 2_000
 
+_COMMA_DECIMAL = re.compile(r"-?\d+,\d+")
+_POINT_DECIMAL = re.compile(r"-?\d*\.\d+")
 _WORDS = re.compile(r"[^\W\d_][^\W\d_' .,-]*(?:[ '.,-]+[^\W\d_]+)*")
 
 
@@ -66,6 +68,8 @@ def compare(
     choice = _compare_choice(reference, answer, kind)
     if choice is not None:
         return choice
+    if conventions.decimal_comma and _equal_with_decimal_comma(reference, answer):
+        return Comparison("correct", "rational")
     gold = normalize(reference, conventions, kind)
     given = normalize(answer, conventions, kind)
     if not gold or not given:
@@ -84,6 +88,14 @@ def _compare_choice(reference: str, answer: str, kind: str) -> Comparison | None
     if kind != "choice" or not gold:
         return None
     return Comparison("unknown", "choice", "the answer is not the letter of an option")
+
+
+def _equal_with_decimal_comma(reference: str, answer: str) -> bool:
+    """Whether one is `1000,99` and the other `1000.99`."""
+    gold, given = reference.strip(" $"), answer.strip(" $")
+    comma, point = (gold, given) if "," in gold else (given, gold)
+    is_pair = _COMMA_DECIMAL.fullmatch(comma) and _POINT_DECIMAL.fullmatch(point)
+    return bool(is_pair) and Fraction(comma.replace(",", ".")) == Fraction(point)
 
 
 def _compare_text(reference: str, answer: str) -> Comparison | None:
@@ -149,7 +161,11 @@ class _Matcher:
         is_unsigned = gold.endswith("%") and not given.endswith("%")
         if is_unsigned and self.conventions.percent_sign_optional:
             return exact_given in (exact_gold, exact_gold * 100)
-        return exact_gold == exact_given
+        digits = self.conventions.rounded_digits
+        return exact_gold == exact_given or (
+            digits > 0
+            and (_rounds_to(exact_gold, given, digits) or _rounds_to(exact_given, gold, digits))
+        )
 
     def _equal_polynomials(self, gold: str, given: str) -> bool | None:
         gold_terms, given_terms = read_polynomial(gold), read_polynomial(given)
@@ -196,6 +212,15 @@ class _Matcher:
             return None
         self.used_symbolic = True
         return self.symbolic(gold, given)
+
+
+def _rounds_to(exact: Fraction, decimal: str, digits: int) -> bool:
+    """Whether the number rounds, half up or half to even, to a decimal of enough digits."""
+    match = _POINT_DECIMAL.fullmatch(decimal)
+    if not match or len(decimal.lstrip("-0.").replace(".", "")) < digits:
+        return False
+    unit = Fraction(1, 10 ** len(decimal.partition(".")[2]))
+    return abs(exact - Fraction(decimal)) <= unit / 2
 
 
 def _key(answer: Answer) -> Fraction | str:

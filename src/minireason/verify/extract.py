@@ -2,9 +2,9 @@
 
 The rules, the first that finds something wins: the last box; the last `#### x`; the last phrase
 "answer is x" or "Answer: x"; where the question is multiple choice, the last letter standing alone;
-a response so short that it is nothing but its answer. Only the text after the last end-of-thinking
-marker counts, unless nothing is found there. An unclosed final box is a cut-off response: it has no
-answer, whatever stood before it.
+a response so short that it is nothing but its answer; if asked, the last number of all. Only the
+text after the last end-of-thinking marker counts, unless nothing is found there. An unclosed final
+box is a cut-off response: it has no answer, whatever stood before it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _BOX_GAP = re.compile(r"(?:[^.\n]{0,40}\b)?(?:and|or)$|[,;]?$")
 _GAP_NOISE = re.compile(r"\\(?:text\w*|mbox|quad|qquad|[,;:! ()\[\]])|[${}~\s]")
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
 _PHRASE = re.compile(
-    r"(?i)(?:\banswers?\b[^.:\n=]{0,60}?(?:\b(?:is|are|be)\b|:|=)|(?m:^A:))[*_\s]*(?:is\b\s*)?:?"
+    r"(?i)(?:\banswers?\b[^.:\n=]{0,60}?(?:\b(?:is|are|be)\b|:|=)|(?m:^A:)|"
+    r"(?m:^Answer[ \t]*(?=\$)))[*_\s]*(?:is\b\s*)?:?"
 )
 _SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|<\||\bI hope\b")
 _FORMULA = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
@@ -40,19 +41,26 @@ _LONE_LETTER = re.compile(r"\(([A-J])\)|(?m:^[ \t*]*([A-J])[.):]?[ \t*]*$)|\b([A
 class Extraction:
     """The answer's text and the rule that found it; the text is empty where there is none.
 
-    Rules: boxed, hashes, phrase, choice, whole; unclosed_box and none where nothing was found.
+    Rules: boxed, hashes, phrase, choice, whole, number; unclosed_box and none where nothing was
+    found.
     """
 
     text: str
     rule: str
 
 
-def extract(response: str, is_choice: bool = False) -> Extraction:
-    """The final answer of a response; `is_choice` also looks for an option's letter."""
+def extract(response: str, is_choice: bool = False, *, unmarked: bool = False) -> Extraction:
+    """The final answer of a response.
+
+    `is_choice` also looks for an option's letter, `unmarked` takes the last number of a response
+    that marks no answer.
+    """
     final = _after_thinking(response)
     found = _apply_rules(final, is_choice)
     if found.rule == "none" and len(final) < len(response):
-        return _apply_rules(response, is_choice)
+        found = _apply_rules(response, is_choice)
+    if unmarked and not is_choice and found.rule in ("none", "whole"):
+        return _last_number(final, found)
     return found
 
 
@@ -177,6 +185,27 @@ def _read_prose(phrase: str) -> str:
             is_percent = re.search(r"\d\s*(percent|pct)", part)
             return numbers[0].rstrip(",") + (r"\%" if is_percent else "")
     return phrase
+
+
+def _last_number(text: str, found: Extraction) -> Extraction:
+    """The last number or the formula it stands in, unless a short response is its answer."""
+    if re.search(r"[$\\]", found.text) or (found.text and not _WORD.search(found.text)):
+        return found
+    tail = text[-_TAIL:]
+    number = _last_match(_NUMBER, tail)
+    if number is None:
+        return found
+    formula = _last_match(_FORMULA, tail)
+    if formula and formula.start() <= number.start() < formula.end():
+        return Extraction(next(group for group in formula.groups() if group).strip(), "number")
+    return Extraction(number[0].rstrip(","), "number")
+
+
+def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    last = None
+    for match in pattern.finditer(text):
+        last = match
+    return last
 
 
 def _last_letter(text: str) -> str:

@@ -83,7 +83,11 @@ class Verifier:
         """Verdicts on (response, answer, answer kind), in order; equal answers are decided once."""
         references = [extract_reference(answer) for _, answer, _ in items]
         found = [
-            extract(response, is_choice(reference, kind))
+            extract(
+                response,
+                is_choice(reference, kind),
+                unmarked=self.conventions.unmarked_answers,
+            )
             for (response, _, kind), reference in zip(items, references, strict=True)
         ]
         keys = [
