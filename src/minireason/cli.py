@@ -64,7 +64,7 @@ def verify(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Run folder, or the file to write [default: NAME.verified.*]."),
+        typer.Option("--out", help="Run folder, or the file to write (NAME.verified.jsonl)."),
     ] = None,
     overrides: Overrides = None,
     response: Annotated[str, typer.Option("--response-column")] = "response",
