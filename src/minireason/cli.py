@@ -27,7 +27,7 @@ app.add_typer(train_app, name="train")
 
 RecipePath = Annotated[Path, typer.Argument(help="Recipe file (TOML), see docs/recipe.md.")]
 Out = Annotated[
-    Path | None, typer.Option("--out", help="Run folder [default: runs/RECIPE's name].")
+    Path | None, typer.Option("--out", help="Run folder (default: runs/ and the recipe's name).")
 ]
 Overrides = Annotated[
     list[str] | None,
