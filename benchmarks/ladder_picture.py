@@ -9,11 +9,11 @@ import argparse
 from importlib.resources import files
 from pathlib import Path
 
-from minireason.report.charts import WIDTH
+from minireason.report.charts import INTERVAL_HEIGHT, WIDTH
 from minireason.report.overview import ladder_charts
 from minireason.report.run_data import load_run
 
-HEIGHT, GAP, TITLE = 230, 24, 34
+GAP, TITLE = 24, 34
 
 
 def main() -> None:
@@ -31,9 +31,9 @@ def picture(run: Path) -> str:
     for place, (name, chart) in enumerate(charts):
         left = place * (WIDTH + GAP)
         title = f'<text x="{left + 8}" y="20" class="value">{name}, pass@1 in %</text>'
-        size = f'<svg x="{left}" y="{TITLE}" width="{WIDTH}" height="{HEIGHT}"'
+        size = f'<svg x="{left}" y="{TITLE}" width="{WIDTH}" height="{INTERVAL_HEIGHT}"'
         parts += [title, str(chart).replace("<svg", size, 1)]
-    width, height = len(charts) * (WIDTH + GAP) - GAP, HEIGHT + TITLE
+    width, height = len(charts) * (WIDTH + GAP) - GAP, INTERVAL_HEIGHT + TITLE
     frame = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">'
     return "\n".join([frame, f"<style>{style()}</style>", *parts, "</svg>\n"])
 

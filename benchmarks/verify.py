@@ -59,7 +59,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=["cases", "rollouts", "speed", "hostile"])
     arguments = parser.parse_args()
-    rows = list(rollouts(arguments.data / "rollouts"))
+    needs_rows = arguments.only in (None, "rollouts", "speed")
+    rows = list(rollouts(arguments.data / "rollouts")) if needs_rows else []
     sections = {
         "cases": lambda: show_cases(arguments.data / "verifier" / "cases.jsonl"),
         "rollouts": lambda: show_agreement(rows),

@@ -45,6 +45,11 @@ class RawRow:
         return content
 
 
+def is_parquet(path: Path) -> bool:
+    """Whether the path is a Parquet file or a folder of its shards, by its name."""
+    return path.is_dir() or path.name.endswith(".parquet")
+
+
 def read_rows(path: Path) -> Iterator[RawRow]:
     """The rows of a file, or of a folder of Parquet shards, in order.
 
@@ -55,7 +60,7 @@ def read_rows(path: Path) -> Iterator[RawRow]:
             f"{path} does not exist; give a file ({', '.join(SUFFIXES)}) or a folder of *.parquet "
             f"files"
         )
-    if path.is_dir() or path.name.endswith(".parquet"):
+    if is_parquet(path):
         return _parquet_rows(path)
     if path.name.endswith((".jsonl", ".jsonl.gz")):
         return _json_lines(path)
@@ -66,7 +71,7 @@ def read_rows(path: Path) -> Iterator[RawRow]:
 
 def count_rows(path: Path) -> int:
     """How many rows `read_rows` gives; reads through everything but Parquet, without parsing."""
-    if path.is_dir() or path.name.endswith(".parquet"):
+    if is_parquet(path):
         return sum(_num_rows(file) for file in parquet_files(path))
     return sum(1 for _ in read_rows(path))
 

@@ -16,7 +16,7 @@ from minireason.errors import DataError, MissingError
 from minireason.problems.rows import QuestionColumns, question_from_row
 from minireason.records import Question
 from minireason.seeding import derive_seed
-from minireason.tables import SUFFIXES, RawRow, read_rows
+from minireason.tables import RawRow, read_rows
 
 
 def load_questions(
@@ -39,13 +39,10 @@ def load_questions(
     if source.startswith("hf:"):
         rows = _hub_rows(source, split)
     else:
-        path = Path(source).expanduser()
-        if not path.exists():
-            raise MissingError(
-                f"{path} does not exist; give a file ({', '.join(SUFFIXES)}), a folder of "
-                f"*.parquet files, or hf:owner/name for a data set on the Hub"
-            )
-        rows = read_rows(path)
+        try:
+            rows = read_rows(Path(source).expanduser())
+        except MissingError as error:
+            raise MissingError(f"{error}, or hf:owner/name for a data set on the Hub") from error
     questions: dict[str, Question] = {}
     for row in rows:
         try:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from minireason.report.scales import Scale, compact, is_noisy, nice_ticks, smooth, thin
 
-WIDTH = 360
+WIDTH, INTERVAL_HEIGHT = 360, 230
 _MAX_POINTS, _MAX_HOVERS = 240, 48
 
 
@@ -137,7 +137,7 @@ def _hovers(lines: Sequence[Line], x: Scale, bottom: float) -> list[Markup]:
 
 def interval_chart(estimates: Sequence[Estimate], label: str) -> Markup:
     """Shares as percentages with error bars, joined in order; hollow where not beyond noise."""
-    height, left, right, bottom = 230, 34, WIDTH - 8, 200
+    height, left, right, bottom = INTERVAL_HEIGHT, 34, WIDTH - 8, 200
     top = max([e.high for e in estimates], default=1.0) * 100
     ticks = nice_ticks(0, min(100.0, max(top, 5.0)))
     y = Scale(0, ticks[-1], bottom, 22)

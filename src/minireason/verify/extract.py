@@ -209,7 +209,5 @@ def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 
 def _last_letter(text: str) -> str:
-    last = ""
-    for match in _LONE_LETTER.finditer(text):
-        last = next(group for group in match.groups() if group)
-    return last
+    last = _last_match(_LONE_LETTER, text)
+    return next(group for group in last.groups() if group) if last else ""

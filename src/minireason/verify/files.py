@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from minireason.errors import DataError, RunFolderError
 from minireason.records import parquet_files
-from minireason.tables import SUFFIXES, RawRow, count_rows, read_rows
+from minireason.tables import SUFFIXES, RawRow, count_rows, is_parquet, read_rows
 from minireason.verify.verifier import Decision, Verifier
 
 ROWS_A_PART = 10_000
@@ -83,8 +83,7 @@ def default_out(source: Path) -> Path:
     stem = source.name
     for suffix in SUFFIXES:
         stem = stem.removesuffix(suffix)
-    is_parquet = source.is_dir() or source.name.endswith(".parquet")
-    return source.with_name(f"{stem}.verified.{'parquet' if is_parquet else 'jsonl'}")
+    return source.with_name(f"{stem}.verified.{'parquet' if is_parquet(source) else 'jsonl'}")
 
 
 def _begin(parts: Path, source: Path, columns: VerifyColumns) -> None:
@@ -152,7 +151,7 @@ def _joined(raw: RawRow, row: Row, decision: Decision, prefix: str) -> Row:
 
 def _parquet_schema(source: Path, columns: VerifyColumns) -> pa.Schema | None:
     """The schema of the output where it is Parquet; None where it is JSON Lines."""
-    if not source.is_dir() and not source.name.endswith(".parquet"):
+    if not is_parquet(source):
         return None
     schema = pq.read_schema(parquet_files(source)[0])
     for name in ADDED:
