@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from minireason.errors import MissingError, RecipeError
-from minireason.recipe import Recipe, Section
+from minireason.recipe import Recipe, Section, Training
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -79,31 +80,63 @@ def _section(annotation: Any) -> type[Section]:
     return annotation
 
 
+def documented() -> list[str]:
+    """The keys with a text of their own: what the training stages share counts once."""
+    return [key for key in keys() if _owner(key) in (None, "pretrain")]
+
+
+def _owner(key: str) -> str | None:
+    """The section of a key that all training stages have; None for any other key."""
+    section, _, name = key.partition(".")
+    return section if section in _training_sections() and name in Training.model_fields else None
+
+
+def _training_sections() -> dict[str, type[Section]]:
+    sections = {n: _section(field.annotation) for n, field in Recipe.model_fields.items()}
+    return {name: section for name, section in sections.items() if issubclass(section, Training)}
+
+
 def reference() -> str:
     """The text of `docs/recipe.md`: every section and key with type, default and meaning."""
+    shared = _training_sections()
     lines = [
         "# The recipe, key by key",
         "",
         "Generated from the schema by `python -m minireason.recipe_file`; do not edit.",
-        f"A recipe is one TOML file; unknown keys are errors. {len(keys())} keys.",
+        f"A recipe is one TOML file; unknown keys are errors. {len(documented())} keys, of which "
+        f"{len(Training.model_fields)} are set for each of {', '.join(shared)}.",
     ]
     for name, field in Recipe.model_fields.items():
         section = _section(field.annotation)
+        if name == next(iter(shared)):
+            lines += _shared_table(shared)
+        own = {k: v for k, v in section.model_fields.items() if _owner(f"{name}.{k}") is None}
+        if not own:
+            continue
         lines += ["", f"## [{name}]", "", "| key | default | meaning |", "|---|---|---|"]
-        for key, info in section.model_fields.items():
-            text = " ".join((info.description or _inherited(section, key)).split())
-            default = f"`{info.default!r}`".replace("|", "\\|")
-            lines.append(f"| `{key}` | {default} | {text} |")
+        lines += [f"| `{key}` | {_default(info)} | {_meaning(info)} |" for key, info in own.items()]
     return "\n".join(lines) + "\n"
 
 
-def _inherited(section: type[Section], key: str) -> str:
-    for base in section.__mro__[1:]:
-        if issubclass(base, Section) and key in base.model_fields:
-            description = base.model_fields[key].description
-            if description:
-                return description
-    raise KeyError(f"{section.__name__}.{key} has no documentation")
+def _shared_table(sections: dict[str, type[Section]]) -> list[str]:
+    """What every training stage sets for itself, with the default of each."""
+    lines = [
+        *("", f"## {', '.join(f'[{name}]' for name in sections)}", ""),
+        f"| key | {' | '.join(sections)} | meaning |",
+        f"|---|{'---|' * len(sections)}---|",
+    ]
+    for key, info in Training.model_fields.items():
+        defaults = [_default(section.model_fields[key]) for section in sections.values()]
+        lines.append(f"| `{key}` | {' | '.join(defaults)} | {_meaning(info)} |")
+    return lines
+
+
+def _default(info: FieldInfo) -> str:
+    return f"`{info.default!r}`".replace("|", "\\|")
+
+
+def _meaning(info: FieldInfo) -> str:
+    return " ".join((info.description or "").split())
 
 
 if __name__ == "__main__":
