@@ -28,6 +28,7 @@ PAIRS = (
     "dpo.rollouts_from",
     "dpo.pairs_per_question",
     "dpo.max_length_ratio",
+    "dpo.rejects_truncated",
     "dpo.num_questions",
     "dpo.num_rollouts",
     "dpo.temperature",
@@ -113,7 +114,13 @@ def _teaching() -> list[Step]:
         Step(
             "verify", _verb("verify"), {"questions": "questions", "rollout": "rollout"}, ("verify",)
         ),
-        Step("curate", _verb("curate"), TEACHER, ("run.seed", "model.system_prompt", "curate")),
+        Step(
+            "curate",
+            _verb("curate"),
+            TEACHER,
+            ("run.seed", "model.system_prompt", "curate"),
+            _base(TEACHER),
+        ),
     ]
 
 

@@ -113,10 +113,16 @@ class Verify(Section):
 class Curate(Section):
     max_repetition: Fraction = 0.5
     """Drop responses whose repetition score is above this."""
+    max_foreign: Fraction = 0.1
+    """Drop responses with a larger share of letters in a script that the question does not use."""
     sft_size: Positive = 10_000
     """Examples in the SFT set, at most."""
+    sft_tokens: Count = 0
+    """Response tokens in the SFT set, at most; 0 sets no limit."""
     sft_per_question: Positive = 1
     """Correct responses taken from one question for SFT, at most."""
+    sft_min_quality: Fraction = 0.5
+    """Least quality of an SFT response: what is neither repetition nor in another script."""
 
 
 class Optimizer(Section):
@@ -191,6 +197,8 @@ class Dpo(Training):
     """Pairs made from one question, at most."""
     max_length_ratio: Annotated[float, Field(ge=1)] = 4.0
     """Drop pairs whose longer response is more than this many times the shorter."""
+    rejects_truncated: bool = False
+    """Let a response that was cut off be the rejected one."""
     num_questions: Positive = 1000
     """Questions the student answers for its own pairs."""
     num_rollouts: Positive = 8

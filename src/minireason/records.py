@@ -12,6 +12,7 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -26,6 +27,7 @@ AnswerKind = Literal["", "integer", "fraction", "expression", "tuple", "choice"]
 Message = dict[str, str]
 
 LEVELS = ("elementary", "middle", "high", "college", "graduate")
+ROW_GROUP = 1_000  # records in memory at once when a file is written or streamed
 DOMAINS = ("arithmetic", "algebra", "number_theory", "geometry", "counting")
 
 
@@ -71,6 +73,28 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Annotation:
+    """What curation knows of a rollout, and why stage 1 does not imitate it (empty: it does).
+
+    `num_tokens` is by the tokenizer of the model that is trained; shares are between 0 and 1.
+    """
+
+    question_id: str
+    index: int
+    source: str
+    domain: str
+    level: str
+    verdict: str
+    pass_rate: float
+    num_tokens: int
+    num_characters: int
+    repetition: float
+    foreign_share: float
+    quality: float
+    dropped: str
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """One conversation to imitate: the last message is the assistant's response."""
 
@@ -105,6 +129,18 @@ class Prompt:
     length_spread: float
     domain: str = ""
     level: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A question not admitted to reinforcement learning, why, and what its trials showed."""
+
+    question_id: str
+    reason: str
+    num_trials: int
+    pass_rate: float
+    mean_tokens: float
+    length_spread: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +199,16 @@ def schema(record: type) -> pa.Schema:
 
 
 def write_records(path: Path, records: Iterable[Any], record: type) -> int:
-    """Write records to one Parquet file, atomically; return how many."""
-    rows = [{f.name: getattr(r, f.name) for f in dataclasses.fields(record)} for r in records]
+    """Write records to one Parquet file, atomically, as they come; return how many."""
+    names, layout = [f.name for f in dataclasses.fields(record)], schema(record)
     partial = path.with_name(path.name + ".partial")
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema(record)), partial)
+    count, left = 0, iter(records)
+    with pq.ParquetWriter(partial, layout) as writer:
+        while rows := [{n: getattr(r, n) for n in names} for r in islice(left, ROW_GROUP)]:
+            writer.write_table(pa.Table.from_pylist(rows, schema=layout))
+            count += len(rows)
     partial.replace(path)
-    return len(rows)
+    return count
 
 
 def read_records(path: Path, record: type[Record]) -> list[Record]:
@@ -204,7 +244,7 @@ def _iter_file(file: Path, record: type[Record]) -> Iterator[Record]:
                 f"it has {', '.join(sorted(names))}"
             )
         columns = [f.name for f in fields if f.name in names]
-        for batch in parquet.iter_batches(columns=columns):
+        for batch in parquet.iter_batches(ROW_GROUP, columns=columns):
             for row in batch.to_pylist():
                 yield record(**row)
     except (pa.ArrowException, OSError) as error:

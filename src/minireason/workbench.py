@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Iterable, Sequence
 
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel, choose_device, load_model, save_model
@@ -13,6 +14,7 @@ from minireason.rollout.generate import generate_rollouts
 from minireason.rollout.policy import PolicyTeacher
 from minireason.rollout.sampling import SamplingParams
 from minireason.runfolder import remove
+from minireason.seeding import derive_seed
 from minireason.step import StepContext
 from minireason.train.data import Layout, StepSource
 from minireason.train.loop import train
@@ -41,6 +43,11 @@ def open_policy(recipe: Recipe, language_model: LanguageModel, name: str) -> Pol
         questions_per_call=recipe.rollout.shard_size,
         system_prompt=recipe.model.system_prompt,
     )
+
+
+def seeded_part(questions: Iterable[Question], count: int, seed: int) -> list[Question]:
+    """`count` of the questions at most, drawn from the seed and in the order drawn."""
+    return heapq.nsmallest(count, questions, key=lambda q: derive_seed(seed, q.id))
 
 
 def open_verifier(recipe: Recipe) -> Verifier:

@@ -45,3 +45,18 @@ def test_empty_input_is_said():
 def test_a_row_lost_without_a_reason_is_a_mistake_in_the_code():
     with pytest.raises(RuntimeError, match="3 in, 0 dropped, but 2 out"):
         Ledger(3).close(2, "pairs")
+
+
+def test_tokens_have_an_account_of_their_own():
+    ledger = Ledger()
+    ledger.take(2, 30)
+    ledger.take(1, 12)
+    ledger.drop("truncated", 1, 12)
+    assert ledger.as_dict("sft ") == {
+        "sft in": 3,
+        "sft out": 2,
+        "sft dropped: truncated": 1,
+        "sft tokens in": 42,
+        "sft tokens out": 30,
+        "sft tokens dropped: truncated": 12,
+    }

@@ -1,11 +1,20 @@
+from collections import Counter
+
 import pytest
 
+from minireason.curate.judged import judged_groups
 from minireason.curate.prompts import PromptSelection, length_spread, select_prompts
 from minireason.errors import DataError
 
 
+def selected(world, selection=None, **settings):
+    groups = judged_groups(*world)
+    return select_prompts(world[0], groups, selection or PromptSelection(), **settings)
+
+
 def admitted(world, **settings):
-    prompts, ledger = select_prompts(*world, PromptSelection(**settings))
+    prompts, refused, ledger = selected(world, PromptSelection(**settings))
+    assert Counter(r.reason for r in refused) == ledger.dropped
     assert ledger.num_in == len(world[0]) and ledger.num_out == len(prompts)
     return [prompt.question_id for prompt in prompts], dict(ledger.dropped)
 
@@ -46,20 +55,27 @@ def test_one_trial_says_nothing_about_spread(judged):
 
 
 def test_prompt_carries_what_its_trials_showed(judged):
-    [prompt], _ = select_prompts(*judged({"a": "c10 i30"}), system_prompt="Think.")
+    [prompt], _, _ = selected(judged({"a": "c10 i30"}), system_prompt="Think.")
     assert [m["role"] for m in prompt.prompt] == ["system", "user"]
     assert (prompt.pass_rate, prompt.mean_tokens, prompt.length_spread) == (0.5, 20.0, 0.5)
     assert (prompt.answer, prompt.domain, prompt.level) == ("1", "algebra", "high")
 
 
+def test_a_refused_question_keeps_its_reason_and_what_its_trials_showed(judged):
+    _, [refused], _ = selected(judged({"sure": "c9 i9", "a": "c10 i50"}))
+    assert (refused.question_id, refused.reason) == ("a", "response lengths not uniform")
+    assert (refused.num_trials, refused.pass_rate, refused.mean_tokens) == (2, 0.5, 30.0)
+    assert refused.length_spread == pytest.approx(20 / 30)
+
+
 def test_trials_without_token_counts_are_refused(judged):
     with pytest.raises(DataError, match="num_tokens"):
-        select_prompts(*judged({"a": "c0 i0"}))
+        selected(judged({"a": "c0 i0"}))
 
 
 def test_no_prompt_left_names_the_rule(judged):
     with pytest.raises(DataError, match="no prompts left of 1 rows; dropped: 1 response lengths"):
-        select_prompts(*judged({"a": "c1 c100"}))
+        selected(judged({"a": "c1 c100"}))
 
 
 @pytest.mark.parametrize("wrong", [{"pass_rates": (0.9, 0.1)}, {"max_length_spread": -1.0}])

@@ -82,10 +82,10 @@ def test_pairs_of_the_teacher_prefer_the_correct_rollout(step, tmp_path):
     texts = {0: "two \\boxed{2}", 1: "three \\boxed{3}"}
     write_records(folders["questions"] / "q.parquet", [Question("q", "1+1?", "2", "t")], Question)
     rollouts = [Rollout("q", n, text, "m", "stop", 5) for n, text in texts.items()]
-    write_records(folders["rollout"] / "r.parquet", rollouts, Rollout)
+    write_records(folders["rollout"] / "p.parquet", rollouts, Rollout)
     verdicts = [Verdict("q", 0, "correct", "", "", ""), Verdict("q", 1, "incorrect", "", "", "")]
-    write_records(folders["verify"] / "v.parquet", verdicts, Verdict)
+    write_records(folders["verify"] / "p.parquet", verdicts, Verdict)
     counts = pairs(replace(step, inputs=folders))
-    (pair,) = read_records(tmp_path / "pairs.parquet", Pair)
+    (pair,) = read_records(tmp_path / "pairs", Pair)
     assert (counts["out"], pair.chosen[0]["content"]) == (1, texts[0])
     assert (pair.prompt[0]["content"], pair.rejected[0]["content"]) == ("1+1?", texts[1])

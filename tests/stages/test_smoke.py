@@ -91,25 +91,32 @@ def test_verdicts_add_up(smoke_run):
 
 def test_no_rollout_is_dropped_silently_by_curation(smoke_run):
     counts = rows(smoke_run, "curate")
-    distinct = counts["in"] - dropped(counts)
-    for name in ("midtrain", "sft"):
-        assert counts[f"{name} in"] == distinct
-        assert counts[f"{name} in"] == counts[f"{name} out"] + dropped(counts, f"{name} ")
-        examples = read_records(smoke_run / "curate" / f"{name}.parquet", Example)
-        assert len(examples) == counts[f"{name} out"]
-    assert counts["out"] == counts["midtrain out"]
+    assert counts["in"] == rows(smoke_run, "rollout")["out"]
+    assert counts["sft in"] == counts["out"]
+    for name, prefix in [("midtrain", ""), ("sft", "sft ")]:
+        for unit in ("", "tokens "):
+            account = prefix + unit
+            assert counts[f"{account}in"] == counts[f"{account}out"] + dropped(counts, account)
+        examples = read_records(smoke_run / "curate" / name, Example)
+        assert len(examples) == counts[f"{prefix}out"]
+
+
+def test_sft_is_a_part_of_the_midtraining_set(smoke_run):
+    midtrain, sft = (read_records(smoke_run / "curate" / n, Example) for n in ("midtrain", "sft"))
+    known = {example.id: example for example in midtrain}
+    assert sft and all(known[example.id] == example for example in sft)
 
 
 def test_no_rollout_is_dropped_silently_by_pairing(smoke_run):
     counts = rows(smoke_run, "pairs")
     for who in ("teacher", "student"):
         assert counts[f"{who} in"] == counts[f"{who} out"] + dropped(counts, f"{who} ")
-    pairs = read_records(smoke_run / "pairs" / "pairs.parquet", Pair)
+    pairs = read_records(smoke_run / "pairs" / "pairs", Pair)
     assert len(pairs) == counts["out"] == (counts["teacher out"] + counts["student out"]) // 2
 
 
 def test_pairs_come_from_the_teacher_and_from_the_student(smoke_run):
-    pairs = read_records(smoke_run / "pairs" / "pairs.parquet", Pair)
+    pairs = read_records(smoke_run / "pairs" / "pairs", Pair)
     assert {pair.id.split("/")[0] for pair in pairs} == {"teacher", "student"}
     assert len({pair.id for pair in pairs}) == len(pairs)
 

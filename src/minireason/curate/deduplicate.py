@@ -1,4 +1,4 @@
-"""Keep one of each: questions by normalised text, the responses of a question by their words."""
+"""What counts as the same: questions by normalised text, responses by their words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from minireason.curate.ledger import Ledger
-from minireason.records import Question, Rollout
+from minireason.records import Question
 
 # LaTeX that changes how a formula is spaced or delimited, never what it says.
 _DECORATION = re.compile(r"\\[,;:!]|\\left\b|\\right\b|~|\$")
@@ -49,23 +49,6 @@ def deduplicate_questions(questions: Iterable[Question]) -> tuple[list[Question]
         else:
             ledger.drop("duplicate question with another answer")
     ledger.close(len(kept), "questions")
-    return kept, ledger
-
-
-def deduplicate_rollouts(rollouts: Iterable[Rollout]) -> tuple[list[Rollout], Ledger]:
-    """The first of each group of responses to one question that differ in white space at most."""
-    kept: list[Rollout] = []
-    seen: set[tuple[str, bytes]] = set()
-    ledger = Ledger(0)
-    for rollout in rollouts:
-        ledger.num_in += 1
-        key = (rollout.question_id, response_key(rollout.response))
-        if key in seen:
-            ledger.drop("identical response")
-        else:
-            seen.add(key)
-            kept.append(rollout)
-    ledger.close(len(kept), "rollouts")
     return kept, ledger
 
 

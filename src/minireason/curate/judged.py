@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise, zip_longest
 
 from minireason.errors import DataError
 from minireason.records import Question, Rollout, Verdict
@@ -31,36 +32,51 @@ class Judged:
         return self.rollout.num_tokens or len(self.rollout.response)
 
 
-def join(
+def judged_groups(
     questions: Iterable[Question], rollouts: Iterable[Rollout], verdicts: Iterable[Verdict]
-) -> list[list[Judged]]:
-    """The judged rollouts of each question, in the questions' order, each list by index.
+) -> Iterator[list[Judged]]:
+    """The judged rollouts of each question that has any; one question is in memory at a time.
 
-    A question without rollouts has an empty list. Raises DataError for a rollout that appears
-    twice, that has no verdict, or whose question is not given: each would be lost silently.
+    All three come in the questions' order, as the steps write them, with a verdict a rollout.
+    Given an iterator of questions, no more than needed is taken from it, so that the next shard
+    of rollouts can go on with the rest. Raises DataError for a rollout that appears twice, that
+    has no verdict, or whose question does not come: each would be lost silently.
     """
-    verdict_of = {(v.question_id, v.index): v for v in verdicts}
-    groups: dict[str, list[Judged]] = {}
-    by_id: dict[str, Question] = {}
-    for question in questions:
-        if question.id in by_id:
-            raise DataError(f"question {question.id!r} is given twice; ids must be unique")
-        by_id[question.id] = question
-        groups[question.id] = []
-    seen: set[tuple[str, int]] = set()
-    for rollout in rollouts:
-        key = (rollout.question_id, rollout.index)
-        if rollout.question_id not in by_id:
-            raise DataError(f"rollout {key} answers a question that is not among those given")
-        if key in seen:
-            raise DataError(f"rollout {key} is given twice; indices must be unique in a question")
-        if key not in verdict_of:
-            raise DataError(f"rollout {key} has no verdict; verify the rollouts first")
-        seen.add(key)
-        groups[rollout.question_id].append(
-            Judged(by_id[rollout.question_id], rollout, verdict_of[key])
-        )
-    return [sorted(group, key=lambda j: j.rollout.index) for group in groups.values()]
+    coming = iter(questions)
+    for question_id, pairs in groupby(_paired(rollouts, verdicts), lambda p: p[0].question_id):
+        question = next((q for q in coming if q.id == question_id), None)
+        if question is None:
+            raise DataError(
+                f"a rollout answers {question_id!r}, which is not among the questions, or stands "
+                f"out of their order; rollouts must follow the questions' order"
+            )
+        yield _group(question, pairs)
+
+
+def _group(question: Question, pairs: Iterable[tuple[Rollout, Verdict]]) -> list[Judged]:
+    group = sorted((Judged(question, *pair) for pair in pairs), key=lambda j: j.rollout.index)
+    for first, second in pairwise(group):
+        if first.rollout.index == second.rollout.index:
+            raise DataError(
+                f"rollout {(question.id, first.rollout.index)} is given twice; indices must be "
+                f"unique in a question"
+            )
+    return group
+
+
+def _paired(
+    rollouts: Iterable[Rollout], verdicts: Iterable[Verdict]
+) -> Iterator[tuple[Rollout, Verdict]]:
+    for rollout, verdict in zip_longest(rollouts, verdicts):
+        if rollout is None:
+            raise DataError(f"there is a verdict on rollout {_key(verdict)}, which is not there")
+        if verdict is None or _key(verdict) != _key(rollout):
+            raise DataError(f"rollout {_key(rollout)} has no verdict; verify the rollouts first")
+        yield rollout, verdict
+
+
+def _key(row: Rollout | Verdict) -> tuple[str, int]:
+    return row.question_id, row.index
 
 
 def pass_rate(group: Sequence[Judged]) -> float:

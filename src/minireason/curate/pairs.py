@@ -8,15 +8,15 @@ reasoning goes wrong.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from minireason.curate.deduplicate import response_key
-from minireason.curate.judged import Judged, join
+from minireason.curate.judged import Judged
 from minireason.curate.ledger import Ledger
 from minireason.errors import DataError
 from minireason.messages import assistant_message, prompt_messages
-from minireason.records import Pair, Question, Rollout, Verdict
+from minireason.records import Pair
 from minireason.seeding import derive_seed
 
 
@@ -45,24 +45,18 @@ class PairSelection:
 
 
 def preference_pairs(
-    questions: Sequence[Question],
-    rollouts: Sequence[Rollout],
-    verdicts: Sequence[Verdict],
-    selection: PairSelection | None = None,
+    groups: Iterable[Sequence[Judged]],
+    selection: PairSelection,
+    ledger: Ledger,
     *,
     system_prompt: str = "",
-    may_be_empty: bool = False,
-) -> tuple[list[Pair], Ledger]:
-    """Pairs in the questions' order, with a ledger of rollouts (two a pair)."""
-    chosen = selection or PairSelection()
-    ledger = Ledger(len(rollouts))
-    pairs: list[Pair] = []
-    for group in join(questions, rollouts, verdicts):
-        correct, incorrect = _sides(group, chosen, ledger)
-        for good, bad in _matched(correct, incorrect, chosen, ledger):
-            pairs.append(_pair(good, bad, system_prompt))
-    ledger.close(2 * len(pairs), "rollouts in preference pairs", may_be_empty=may_be_empty)
-    return pairs, ledger
+) -> Iterator[Pair]:
+    """The pairs of each question's judged rollouts, accounted for in rollouts (two a pair)."""
+    for group in groups:
+        ledger.take(len(group))
+        correct, incorrect = _sides(group, selection, ledger)
+        for good, bad in _matched(correct, incorrect, selection, ledger):
+            yield _pair(good, bad, system_prompt)
 
 
 def _sides(

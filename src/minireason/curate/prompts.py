@@ -7,15 +7,15 @@ deviation over the mean. The bounds on the pass rate are ours too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 
-from minireason.curate.judged import Judged, join, pass_rate
+from minireason.curate.judged import Judged, pass_rate
 from minireason.curate.ledger import Ledger
 from minireason.errors import DataError
 from minireason.messages import prompt_messages
-from minireason.records import Prompt, Question, Rollout, Verdict
+from minireason.records import Prompt, Question, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +39,30 @@ class PromptSelection:
 
 def select_prompts(
     questions: Sequence[Question],
-    rollouts: Sequence[Rollout],
-    verdicts: Sequence[Verdict],
-    selection: PromptSelection | None = None,
+    groups: Iterable[Sequence[Judged]],
+    selection: PromptSelection,
     *,
     system_prompt: str = "",
-) -> tuple[list[Prompt], Ledger]:
-    """The admitted prompts in the questions' order, with a ledger of questions.
+) -> tuple[list[Prompt], list[Refused], Ledger]:
+    """The admitted prompts and the others with their reasons, in the questions' order.
 
     Raises DataError where the trials carry no token counts: lengths could not be compared.
     """
-    chosen = selection or PromptSelection()
     ledger = Ledger(len(questions))
     prompts: list[Prompt] = []
-    if rollouts and not any(rollout.num_tokens for rollout in rollouts):
+    refused: list[Refused] = []
+    tried = {group[0].question.id: group for group in groups}
+    if tried and not any(num for group in tried.values() for num in _lengths(group)):
         raise DataError("no trial rollout has a token count (num_tokens); sample the trials again")
-    for group in join(questions, rollouts, verdicts):
-        if reason := _refusal(group, chosen):
+    for question in questions:
+        group = tried.get(question.id, ())
+        if reason := _refusal(group, selection):
             ledger.drop(reason)
+            refused.append(_refused(question.id, group, reason))
         else:
             prompts.append(_prompt(group, system_prompt))
     ledger.close(len(prompts), "prompts")
-    return prompts, ledger
+    return prompts, refused, ledger
 
 
 def length_spread(lengths: Sequence[int]) -> float:
@@ -86,6 +88,18 @@ def _refusal(group: Sequence[Judged], selection: PromptSelection) -> str:
 
 def _lengths(group: Sequence[Judged]) -> list[int]:
     return [judged.rollout.num_tokens for judged in group]
+
+
+def _refused(question_id: str, group: Sequence[Judged], reason: str) -> Refused:
+    lengths = _lengths(group)
+    return Refused(
+        question_id=question_id,
+        reason=reason,
+        num_trials=len(group),
+        pass_rate=pass_rate(group) if group else 0.0,
+        mean_tokens=fmean(lengths) if lengths else 0.0,
+        length_spread=length_spread(lengths) if lengths else 0.0,
+    )
 
 
 def _prompt(group: Sequence[Judged], system_prompt: str) -> Prompt:

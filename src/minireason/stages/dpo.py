@@ -10,16 +10,28 @@ reference is the model of stage 2.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from minireason.curate.judged import Judged, judged_groups
+from minireason.curate.ledger import Ledger
 from minireason.curate.pairs import PairSelection, preference_pairs
 from minireason.errors import DataError
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel
-from minireason.records import Pair, Question, Rollout, Verdict, read_records, write_records
+from minireason.records import (
+    Pair,
+    Question,
+    Rollout,
+    Verdict,
+    iter_records,
+    parquet_files,
+    read_records,
+    write_records,
+)
 from minireason.rollout.sampling import SamplingParams
 from minireason.seeding import derive_seed
 from minireason.step import Counts, StepContext
@@ -34,58 +46,71 @@ from minireason.workbench import (
     layout,
     open_model,
     open_policy,
+    seeded_part,
 )
 
 REFERENCE = "reference.npy"
 
 
 def pairs(step: StepContext) -> Counts:
-    """Write `pairs.parquet`, from the teacher's rollouts, the student's, or both."""
+    """Write shards of pairs, from the teacher's rollouts, the student's, or both."""
+    wanted = step.recipe.dpo.rollouts_from
+    (step.folder / "pairs").mkdir(exist_ok=True)
+    counts: dict[str, int] = {}
+    num_pairs = 0
+    for who, made_by in (("teacher", teacher_groups), ("student", student_groups)):
+        if wanted not in (who, "both"):
+            continue
+        ledger, num_made = Ledger(), 0
+        for name, groups in made_by(step):
+            found = _pairs(step, who, groups, ledger)
+            num_made += write_records(step.folder / "pairs" / f"{who}-{name}", found, Pair)
+        may_be_empty = wanted == "both"
+        ledger.close(2 * num_made, "rollouts in preference pairs", may_be_empty=may_be_empty)
+        counts |= ledger.as_dict(f"{who} ")
+        num_pairs += num_made
+    if not num_pairs:
+        raise DataError(f"neither the teacher's nor the student's rollouts make a pair: {counts}")
+    return {**counts, "out": num_pairs}
+
+
+def _pairs(
+    step: StepContext, who: str, groups: Iterable[list[Judged]], ledger: Ledger
+) -> Iterator[Pair]:
     settings = step.recipe.dpo
-    questions = read_records(step.inputs["questions"], Question)
     selection = PairSelection(
         per_question=settings.pairs_per_question,
         max_length_ratio=settings.max_length_ratio,
+        rejects_truncated=settings.rejects_truncated,
         seed=derive_seed(step.recipe.run.seed, "pairs"),
     )
-    found: list[Pair] = []
-    counts: dict[str, int] = {}
-    for who in ("teacher", "student"):
-        if settings.rollouts_from not in (who, "both"):
-            continue
-        if who == "teacher":
-            rollouts = read_records(step.inputs["rollout"], Rollout)
-            verdicts = read_records(step.inputs["verify"], Verdict)
-        else:
-            rollouts, verdicts = student_rollouts(step, questions)
-        made, ledger = preference_pairs(
-            questions,
-            rollouts,
-            verdicts,
-            selection,
-            system_prompt=step.recipe.model.system_prompt,
-            may_be_empty=settings.rollouts_from == "both",
-        )
-        found += [replace(pair, id=f"{who}/{pair.id}") for pair in made]
-        counts |= ledger.as_dict(f"{who} ")
-    if not found:
-        raise DataError(f"neither the teacher's nor the student's rollouts make a pair: {counts}")
-    write_records(step.folder / "pairs.parquet", found, Pair)
-    return {**counts, "out": len(found)}
+    prompt = step.recipe.model.system_prompt
+    for pair in preference_pairs(groups, selection, ledger, system_prompt=prompt):
+        yield replace(pair, id=f"{who}/{pair.id}")
 
 
-def student_rollouts(
-    step: StepContext, questions: list[Question]
-) -> tuple[list[Rollout], list[Verdict]]:
-    """Rollouts of the stage-2 model on a seeded part of the questions, with verdicts."""
+def teacher_groups(step: StepContext) -> Iterator[tuple[str, Iterator[list[Judged]]]]:
+    """The teacher's judged rollouts, a shard at a time."""
+    questions = iter_records(step.inputs["questions"], Question)
+    for shard in parquet_files(step.inputs["rollout"]):
+        rollouts = iter_records(shard, Rollout)
+        verdicts = iter_records(step.inputs["verify"] / shard.name, Verdict)
+        yield shard.name, judged_groups(questions, rollouts, verdicts)
+
+
+def student_groups(step: StepContext) -> Iterator[tuple[str, Iterator[list[Judged]]]]:
+    """Judged rollouts of the stage-2 model on a seeded part of the questions."""
     settings, sampling = step.recipe.dpo, step.recipe.evaluate
     policy = open_policy(step.recipe, open_model(step), "student")
     seed = derive_seed(step.recipe.run.seed, "pairs")
-    shuffled = sorted(questions, key=lambda q: derive_seed(seed, q.id))[: settings.num_questions]
+    asked = seeded_part(
+        iter_records(step.inputs["questions"], Question), settings.num_questions, seed
+    )
     params = SamplingParams(
         temperature=settings.temperature, top_p=1.0, max_tokens=sampling.max_tokens, seed=seed
     )
-    return judged_rollouts(step, policy, shuffled, settings.num_rollouts, params)
+    rollouts, verdicts = judged_rollouts(step, policy, asked, settings.num_rollouts, params)
+    yield "part-00000.parquet", judged_groups(asked, rollouts, verdicts)
 
 
 def dpo(step: StepContext) -> Counts:
@@ -93,7 +118,7 @@ def dpo(step: StepContext) -> Counts:
     settings = step.recipe.dpo
     language_model = open_model(step)
     chat = Chat(language_model.tokenizer)
-    preferences = read_records(step.inputs["pairs"] / "pairs.parquet", Pair)
+    preferences = read_records(step.inputs["pairs"] / "pairs", Pair)
     units: list[Unit] = [
         [
             conversation(chat, [*pair.prompt, *pair.chosen]),

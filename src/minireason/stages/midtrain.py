@@ -23,7 +23,7 @@ def midtrain(step: StepContext) -> Counts:
     settings = step.recipe.midtrain
     language_model = open_model(step)
     chat = Chat(language_model.tokenizer)
-    examples = read_records(step.inputs["data"] / "midtrain.parquet", Example)
+    examples = read_records(step.inputs["data"] / "midtrain", Example)
     units = []
     for example in examples:
         sequence = conversation(chat, example.messages)

@@ -17,9 +17,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from minireason.curate.judged import judged_groups
 from minireason.curate.prompts import PromptSelection, select_prompts
 from minireason.recipe import Recipe
-from minireason.records import Group, Prompt, Question, read_records, write_records
+from minireason.records import (
+    Group,
+    Prompt,
+    Question,
+    Refused,
+    iter_records,
+    read_records,
+    write_records,
+)
 from minireason.rollout.engine import Engine, Request
 from minireason.rollout.sampling import SamplingParams
 from minireason.seeding import derive_seed
@@ -38,6 +47,7 @@ from minireason.workbench import (
     open_model,
     open_policy,
     open_verifier,
+    seeded_part,
 )
 
 REWARDS = {"correct": 1.0, "incorrect": -1.0}
@@ -46,9 +56,9 @@ REWARDS = {"correct": 1.0, "incorrect": -1.0}
 def prompts(step: StepContext) -> Counts:
     """Prompt optimisation: trial rollouts of the stage-3 model decide which prompts are used."""
     settings, sampling = step.recipe.rlvr, step.recipe.evaluate
-    questions = read_records(step.inputs["questions"], Question)
+    questions = iter_records(step.inputs["questions"], Question)
     seed = derive_seed(step.recipe.run.seed, "prompts")
-    candidates = sorted(questions, key=lambda q: derive_seed(seed, q.id))[: settings.num_candidates]
+    candidates = seeded_part(questions, settings.num_candidates, seed)
     policy = open_policy(step.recipe, open_model(step), "trial")
     params = SamplingParams(
         temperature=settings.temperature_start,
@@ -61,10 +71,14 @@ def prompts(step: StepContext) -> Counts:
         max_length_spread=settings.max_length_spread if settings.prompt_optimization else None,
         pass_rates=(settings.min_pass_rate, settings.max_pass_rate),
     )
-    selected, ledger = select_prompts(
-        candidates, rollouts, verdicts, selection, system_prompt=step.recipe.model.system_prompt
+    selected, refused, ledger = select_prompts(
+        candidates,
+        judged_groups(candidates, rollouts, verdicts),
+        selection,
+        system_prompt=step.recipe.model.system_prompt,
     )
     write_records(step.folder / "prompts.parquet", selected, Prompt)
+    write_records(step.folder / "refused.parquet", refused, Refused)
     return ledger.as_dict()
 
 

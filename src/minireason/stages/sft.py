@@ -22,7 +22,7 @@ def sft(step: StepContext) -> Counts:
     settings = step.recipe.sft
     language_model = open_model(step)
     chat = Chat(language_model.tokenizer)
-    examples = read_records(step.inputs["data"] / "sft.parquet", Example)
+    examples = read_records(step.inputs["data"] / "sft", Example)
     units = [[conversation(chat, example.messages)] for example in examples]
     kept, dropped = within_length(
         units, [e.id for e in examples], settings.seq_length, settings.overlong
