@@ -110,6 +110,7 @@ def _teaching() -> list[Step]:
             _verb("rollout"),
             {"questions": "questions"},
             ("run.seed", "model.system_prompt", "rollout"),
+            lambda recipe: _files(recipe.rollout.sources),
         ),
         Step(
             "verify", _verb("verify"), {"questions": "questions", "rollout": "rollout"}, ("verify",)

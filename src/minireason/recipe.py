@@ -78,11 +78,15 @@ class Questions(Section):
 
 
 class RolloutSettings(Section):
-    teacher: Literal["embedded", "traces", "openai"] = "openai"
+    teacher: Literal["embedded", "traces", "recorded", "openai"] = "openai"
     """Who answers: `embedded` (procedural worked and flawed solutions), `traces` (the solutions
-    that came with the questions), `openai` (any OpenAI-compatible server)."""
+    that came with the questions), `recorded` (the responses in the files of `sources`), `openai`
+    (any OpenAI-compatible server)."""
+    sources: list[str] = []
+    """Recorded teacher only: files of responses, .jsonl or .parquet, or folders of Parquet shards;
+    a row names its question by id or by text."""
     num_rollouts: Positive = 8
-    """Responses sampled for each question (paper: about 8)."""
+    """Responses sampled for each question (paper: about 8), or recorded ones taken at most."""
     temperature: Temperature = 0.6
     """Sampling temperature of the teacher (paper: 0.6)."""
     top_p: TopP = 0.95
@@ -314,6 +318,11 @@ class Recipe(Section):
             for key in ("base_url", "model"):
                 if not getattr(self.rollout, key):
                     raise ValueError(f"rollout.{key} is empty; the openai teacher needs it")
+        if (self.rollout.teacher == "recorded") != bool(self.rollout.sources):
+            raise ValueError(
+                f"rollout.teacher is {self.rollout.teacher!r} and rollout.sources is "
+                f"{self.rollout.sources}; the recorded teacher needs sources, the others have none"
+            )
         if self.rlvr.min_pass_rate > self.rlvr.max_pass_rate:
             raise ValueError(
                 f"rlvr.min_pass_rate is {self.rlvr.min_pass_rate}, above rlvr.max_pass_rate "

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from minireason.account import account_lines
 from minireason.errors import MissingError, RecipeError, RunFolderError
 from minireason.pipeline import build_steps, groups
 from minireason.progress import Progress
@@ -91,8 +92,10 @@ class Runner:
             raise RunFolderError(
                 f"cannot write to {error.filename}: {error.strerror}; choose another --out"
             ) from error
-        shown = ", ".join(f"{name} {value:,}" for name, value in counts.items())
-        self.progress.say(f"[green]✓ {step.name}[/green] in {seconds:.1f} s: {shown}")
+        first, *others = account_lines(counts)
+        self.progress.say(f"[green]✓ {step.name}[/green] in {seconds:.1f} s: {first}")
+        for line in others:
+            self.progress.say(line)
 
     def _context(self, step: Step) -> StepContext:
         inputs = {role: self._path(name) for role, name in step.reads.items()}

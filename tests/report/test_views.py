@@ -72,12 +72,15 @@ def test_the_flow_sorts_reasons_by_count_and_shows_the_share_kept(run: RunData) 
     assert ("unknown", "900") in lines["verify"].other
 
 
-def test_nested_drop_counts_read_like_flat_ones(tmp_path: Path) -> None:
-    (tmp_path / "pairs").mkdir()
-    rows = {"in": 3, "out": 1, "dropped": {"no answer": 2}}
-    (tmp_path / "pairs" / "manifest.json").write_text(json.dumps({"rows": rows}))
-    line = next(line for line in flow_lines(load_run(tmp_path)) if line.step == "pairs")
-    assert line.dropped == (("no answer", "2"),)
+def test_every_set_of_a_step_has_a_line_with_its_tokens(tmp_path: Path) -> None:
+    (tmp_path / "curate").mkdir()
+    rows = {"in": 9, "out": 7, "tokens in": 900, "tokens out": 650, "sft in": 7, "sft out": 2}
+    rows["sft dropped: over the size"] = 5
+    (tmp_path / "curate" / "manifest.json").write_text(json.dumps({"rows": rows}))
+    lines = {line.step: line for line in flow_lines(load_run(tmp_path))}
+    assert (lines["curate"].tokens_in, lines["curate"].tokens_out) == ("900", "650")
+    assert (lines["curate: sft"].rows_out, lines["curate: sft"].tokens_out) == ("2", "")
+    assert lines["curate: sft"].dropped == (("over the size", "5"),)
 
 
 def test_a_repeated_step_counts_once_as_logged_last(tmp_path: Path) -> None:

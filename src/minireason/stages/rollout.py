@@ -3,8 +3,12 @@ responses a question from DeepSeek-R1, temperature 0.6, top-p 0.95)."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from minireason.curate.recorded import collect_rollouts
+from minireason.errors import DataError
 from minireason.recipe import Recipe
-from minireason.records import Question, read_records
+from minireason.records import Question, iter_records, read_records
 from minireason.rollout.generate import generate_rollouts
 from minireason.rollout.openai import OpenAITeacher
 from minireason.rollout.sampling import SamplingParams
@@ -16,6 +20,8 @@ from minireason.step import Counts, StepContext
 def rollout(step: StepContext) -> Counts:
     """Write the teacher's rollouts, a Parquet shard for every `shard_size` questions."""
     settings = step.recipe.rollout
+    if settings.teacher == "recorded":
+        return recorded(step)
     answering = teacher(step.recipe)
     found = read_records(step.inputs["questions"], Question)
     with step.progress.track("rollouts") as advance:
@@ -40,6 +46,23 @@ def rollout(step: StepContext) -> Counts:
         "truncated": counts.num_truncated,
         "tokens": counts.num_tokens,
     }
+
+
+def recorded(step: StepContext) -> Counts:
+    """Write the responses of the recipe's files as rollouts, a shard for `shard_size` questions."""
+    settings = step.recipe.rollout
+    with step.progress.track("rollouts") as advance:
+        counts = collect_rollouts(
+            [Path(source).expanduser() for source in settings.sources],
+            iter_records(step.inputs["questions"], Question),
+            step.folder,
+            num_rollouts=settings.num_rollouts,
+            shard_size=settings.shard_size,
+            on_progress=lambda done, text: advance(done, 0, text),
+        )
+    if not counts["out"]:
+        raise DataError(f"no recorded response answers a question of this run: {dict(counts)}")
+    return counts
 
 
 def teacher(recipe: Recipe) -> Teacher:
