@@ -9,7 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from minireason.evaluate.ladder import change_text, interval_text, percent, points
-from minireason.report import data_flow, overview, responses, training
+from minireason.report import data_flow, data_page, overview, responses, training
+from minireason.report.data_summary import data_summary
 from minireason.report.run_data import RunData, load_run
 
 
@@ -24,7 +25,20 @@ def render_report(run_dir: Path, num_examples: int = 8) -> str:
 
 def write_report(run_dir: Path, out: Path, num_examples: int = 8) -> Path:
     """Write the report of a run folder to `out`, atomically; return `out`."""
-    page = render_report(run_dir, num_examples)
+    return _write(out, render_report(run_dir, num_examples))
+
+
+def write_data_page(run_dir: Path, out: Path) -> Path | None:
+    """Write the data page to `out`, atomically; return `out`, or None without curated data."""
+    data = data_summary(run_dir)
+    if data is None:
+        return None
+    values = data_page.page_values(load_run(run_dir), data, run_dir)
+    template = _environment().get_template("data.html")
+    return _write(out, template.render(**values, style=_asset("style.css")))
+
+
+def _write(out: Path, page: str) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".partial")
     partial.write_text(page, encoding="utf-8")
@@ -49,6 +63,7 @@ def render(run: RunData, num_examples: int) -> str:
             length_charts=overview.length_charts(run),
             stages=training.stage_views(run),
             flow=data_flow.flow_lines(run),
+            has_data_page=any(step.name == "curate" for step in run.steps),
             questions=responses.chosen_questions(run, num_examples),
             style=_asset("style.css"),
             script=_asset("report.js"),
@@ -67,6 +82,7 @@ def _environment() -> Environment:
     filters = (percent, points, interval_text, change_text)
     environment.filters |= {function.__name__: function for function in filters}
     environment.filters |= {"rung": overview.rung_label, "shorten": responses.shorten}
+    environment.filters["ending"] = data_page.ending
     return environment
 
 
