@@ -3,39 +3,22 @@
 Mid-training takes every correct rollout; SFT a compact, hard and diverse part of them. Preference
 pairs and RL prompts are made where their stage begins, since they may need the student.
 
-1. Shard by shard: one shard of rollouts is read at a time and its annotations and examples are
-   kept, so that memory does not grow with the rollouts and an interrupted run goes on.
+1. Shard by shard: memory does not grow with the rollouts, and an interrupted run goes on.
 2. What SFT takes is chosen over the annotations of all shards, then copied from stage 1's shards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from minireason.curate.judged import Judged, judged_groups
-from minireason.curate.midtrain import (
-    MidtrainSelection,
-    annotate_group,
-    midtrain_examples,
-    midtrain_ledger,
-)
+from minireason.curate.midtrain import MidtrainSelection, midtrain_ledger
 from minireason.curate.sft import SftSelection, select_sft
-from minireason.model.tokens import CountTokens, token_counter
-from minireason.records import (
-    Annotation,
-    Example,
-    Question,
-    Rollout,
-    Verdict,
-    iter_records,
-    parquet_files,
-    write_records,
-)
+from minireason.curate.shards import ShardRules, annotate_shards, shard_jobs
+from minireason.records import Annotation, Question, iter_records, parquet_files
 from minireason.seeding import derive_seed
 from minireason.step import Counts, StepContext
 
@@ -64,37 +47,22 @@ def curate(step: StepContext) -> Counts:
 def _annotate(step: StepContext) -> None:
     """Annotations and stage 1's examples for every shard of rollouts that has none yet."""
     settings = step.recipe.curate
-    selection = MidtrainSelection(settings.max_repetition, settings.max_foreign)
-    count_tokens = token_counter(step.recipe.model.base)
-    questions = iter_records(step.inputs["questions"], Question)
+    rules = ShardRules(
+        MidtrainSelection(settings.max_repetition, settings.max_foreign),
+        step.recipe.model.system_prompt,
+        step.recipe.model.base,
+        verdicts=step.inputs["verify"],
+        midtrain=step.folder / "midtrain",
+        annotations=step.folder / "annotations",
+    )
     shards = parquet_files(step.inputs["rollout"])
+    done = [(rules.annotations / shard.name).is_file() for shard in shards]
+    jobs = shard_jobs(iter_records(step.inputs["questions"], Question), shards, done)
+    num_workers = min(step.recipe.run.threads, done.count(False))
     with step.progress.track("curate") as advance:
-        for number, shard in enumerate(shards, start=1):
-            target = step.folder / "annotations" / shard.name
-            if not target.is_file():  # written last: the examples are there too
-                rollouts = iter_records(shard, Rollout)
-                verdicts = iter_records(step.inputs["verify"] / shard.name, Verdict)
-                groups = judged_groups(questions, rollouts, verdicts)
-                annotated = list(_annotated(groups, count_tokens, selection))
-                examples = (
-                    example
-                    for group, annotations in annotated
-                    for example in midtrain_examples(
-                        group, annotations, step.recipe.model.system_prompt
-                    )
-                )
-                write_records(step.folder / "midtrain" / shard.name, examples, Example)
-                write_records(target, (a for _, found in annotated for a in found), Annotation)
-            advance(number, len(shards), "")
-
-
-def _annotated(
-    groups: Iterator[list[Judged]], count_tokens: CountTokens, selection: MidtrainSelection
-) -> Iterator[tuple[list[Judged], list[Annotation]]]:
-    found: Sequence[list[Judged]] = list(groups)
-    counts = iter(count_tokens([j.rollout.response for group in found for j in group]))
-    for group in found:
-        yield group, annotate_group(group, [next(counts) for _ in group], selection)
+        advance(sum(done), len(shards), "shards")
+        for number in annotate_shards(jobs, rules, num_workers):
+            advance(sum(done) + number, len(shards), "shards")
 
 
 def _copy_taken(folder: Path, is_taken: np.ndarray) -> None:

@@ -1,0 +1,133 @@
+"""Stage 1's data shard by shard, in several processes where there are several threads to use.
+
+A shard of rollouts is the unit of work and of resuming: its annotations are written last, so a
+shard that has them is done. Each process holds one shard; the questions are read once, in order.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from minireason.curate.judged import judged_groups
+from minireason.curate.midtrain import MidtrainSelection, annotate_group, midtrain_examples
+from minireason.errors import DataError
+from minireason.model.tokens import CountTokens, token_counter
+from minireason.records import (
+    Annotation,
+    Example,
+    Question,
+    Rollout,
+    Verdict,
+    iter_records,
+    write_records,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRules:
+    """What is the same for every shard: the rules, the prompt, whose tokens count, where to."""
+
+    selection: MidtrainSelection
+    system_prompt: str
+    base: str
+    verdicts: Path
+    midtrain: Path
+    annotations: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ShardJob:
+    """A shard of rollouts with the questions it answers."""
+
+    rollouts: Path
+    questions: list[Question]
+
+
+def shard_jobs(
+    questions: Iterable[Question], shards: Sequence[Path], done: Sequence[bool]
+) -> Iterator[ShardJob]:
+    """The jobs that are left, in order; the questions of shards that are done are passed over."""
+    coming = iter(questions)
+    for shard, is_done in zip(shards, done, strict=True):
+        ids = pc.unique(pq.read_table(shard, columns=["question_id"])["question_id"]).to_pylist()
+        taken = []
+        for question_id in ids:
+            question = next((q for q in coming if q.id == question_id), None)
+            if question is None:
+                raise DataError(
+                    f"a rollout of {shard} answers {question_id!r}, which is not among the "
+                    f"questions, or stands out of their order"
+                )
+            taken.append(question)
+        if not is_done:
+            yield ShardJob(shard, taken)
+
+
+def annotate_shards(jobs: Iterable[ShardJob], rules: ShardRules, num_workers: int) -> Iterator[int]:
+    """Do the jobs, several at once; yields the number of shards done after each."""
+    if num_workers < 2:
+        count_tokens = token_counter(rules.base)
+        for number, job in enumerate(jobs, start=1):
+            _annotate(job, rules, count_tokens)
+            yield number
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(num_workers, context, _start, (rules,)) as pool:
+        running: set[Future[None]] = set()
+        num_done, left = 0, iter(jobs)
+        try:
+            while True:
+                for job in islice(left, 2 * num_workers - len(running)):
+                    running.add(pool.submit(_work, job))
+                if not running:
+                    return
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    future.result()
+                    num_done += 1
+                    yield num_done
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+_worker: list[tuple[ShardRules, CountTokens]] = []
+
+
+def _start(rules: ShardRules) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
+    _worker.append((rules, token_counter(rules.base)))
+
+
+def _work(job: ShardJob) -> None:
+    _annotate(job, *_worker[0])
+
+
+def _annotate(job: ShardJob, rules: ShardRules, count_tokens: CountTokens) -> None:
+    """Write the examples and then the annotations of one shard."""
+    name = job.rollouts.name
+    verdicts = iter_records(rules.verdicts / name, Verdict)
+    rollouts = iter_records(job.rollouts, Rollout)
+    groups = list(judged_groups(job.questions, rollouts, verdicts))
+    counts = iter(count_tokens([j.rollout.response for group in groups for j in group]))
+    annotated = [
+        (group, annotate_group(group, [next(counts) for _ in group], rules.selection))
+        for group in groups
+    ]
+    examples = (
+        example
+        for group, annotations in annotated
+        for example in midtrain_examples(group, annotations, rules.system_prompt)
+    )
+    write_records(rules.midtrain / name, examples, Example)
+    write_records(
+        rules.annotations / name, (a for _, found in annotated for a in found), Annotation
+    )
