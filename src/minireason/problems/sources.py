@@ -9,8 +9,10 @@ read is an error that names the file and the line. `rows` says how a row becomes
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from minireason.errors import DataError, MissingError
 from minireason.problems.rows import QuestionColumns, question_from_row
@@ -19,7 +21,12 @@ from minireason.seeding import derive_seed
 from minireason.tables import RawRow, read_rows
 
 
-def load_questions(
+def load_questions(source: str, **settings: Any) -> list[Question]:
+    """`iter_questions` as a list."""
+    return list(iter_questions(source, **settings))
+
+
+def iter_questions(
     source: str,
     *,
     limit: int | None = None,
@@ -27,39 +34,56 @@ def load_questions(
     columns: QuestionColumns | None = None,
     seed: int = 0,
     on_bad_row: Callable[[DataError], None] | None = None,
-) -> list[Question]:
+) -> Iterator[Question]:
     """The questions of a source in its order, or `limit` of them in an order drawn from `seed`.
 
-    A smaller limit gives a prefix of what a larger one gives. `split` matters to `hf:` only.
-    Raises DataError for the first bad row, or hands it to `on_bad_row` and leaves the row out;
+    One question is in memory at a time, or `limit`, and of the others a number for their id. A
+    smaller limit gives a prefix of what a larger one gives. `split` matters to `hf:` only. Raises
+    DataError for the first bad row, or hands it to `on_bad_row` and leaves the row out;
     MissingError where there is nothing at `source`.
     """
     if limit is not None and limit < 1:
         raise DataError(f"limit is {limit}; it must be 1 or more, or left out for all questions")
+    questions = _usable(_rows(source, split), columns or QuestionColumns(), on_bad_row)
+    if limit is not None:
+        drawn = heapq.nsmallest(limit, questions, key=lambda q: derive_seed(seed, "limit", q.id))
+        questions = iter(drawn)
+    first = next(questions, None)
+    if first is None:
+        raise DataError(f"{source} holds no usable question; it must have one row a question")
+    yield first
+    yield from questions
+
+
+def _rows(source: str, split: str) -> Iterator[RawRow]:
     if source.startswith("hf:"):
-        rows = _hub_rows(source, split)
-    else:
-        try:
-            rows = read_rows(Path(source).expanduser())
-        except MissingError as error:
-            raise MissingError(f"{error}, or hf:owner/name for a data set on the Hub") from error
-    questions: dict[str, Question] = {}
+        return _hub_rows(source, split)
+    try:
+        return read_rows(Path(source).expanduser())
+    except MissingError as error:
+        raise MissingError(f"{error}, or hf:owner/name for a data set on the Hub") from error
+
+
+def _usable(
+    rows: Iterator[RawRow],
+    columns: QuestionColumns,
+    on_bad_row: Callable[[DataError], None] | None,
+) -> Iterator[Question]:
+    """The rows as questions; a bad row, or an id that appeared before, is an error or left out."""
+    seen: set[int] = set()
     for row in rows:
         try:
-            question = question_from_row(row, columns or QuestionColumns())
-            if question.id in questions:
+            question = question_from_row(row, columns)
+            key = derive_seed(question.id)
+            if key in seen:
                 raise DataError(f"{row.where}: id {question.id!r} appeared before; make ids unique")
         except DataError as error:
             if on_bad_row is None:
                 raise
             on_bad_row(error)
         else:
-            questions[question.id] = question
-    if not questions:
-        raise DataError(f"{source} holds no usable question; it must have one row a question")
-    if limit is None:
-        return list(questions.values())
-    return sorted(questions.values(), key=lambda q: derive_seed(seed, "limit", q.id))[:limit]
+            seen.add(key)
+            yield question
 
 
 def _hub_rows(source: str, split: str) -> Iterator[RawRow]:
