@@ -21,6 +21,16 @@ from minireason.step import Counts, Step, StepContext
 
 NUMBERS = ("run.seed", "run.threads", "run.device", "run.dtype")
 SAMPLER = ("model.system_prompt", "model.max_length", "evaluate.batch_size", "rollout.shard_size")
+ROLLOUTS = (  # not where the server is or how it is asked: a run may move on to another place
+    "rollout.teacher",
+    "rollout.num_rollouts",
+    "rollout.temperature",
+    "rollout.top_p",
+    "rollout.max_tokens",
+    "rollout.accuracy",
+    "rollout.model",
+    "rollout.shard_size",
+)
 TRAINING = (*NUMBERS, "model.system_prompt", "optimizer")
 EVALUATION = (*NUMBERS, *SAMPLER, "evaluate", "verify")
 BENCHMARKS = ("evaluate.benchmarks", "evaluate.limit", "evaluate.seed")
@@ -108,7 +118,7 @@ def _teaching() -> list[Step]:
             "rollout",
             _verb("rollout"),
             {"questions": "questions"},
-            ("run.seed", "model.system_prompt", "rollout"),
+            ("run.seed", "model.system_prompt", *ROLLOUTS),
         ),
         Step(
             "verify", _verb("verify"), {"questions": "questions", "rollout": "rollout"}, ("verify",)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -16,6 +16,16 @@ Count = Annotated[int, Field(ge=0)]
 Temperature = Annotated[float, Field(ge=0, le=5)]
 TopP = Annotated[float, Field(gt=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
+Price = Annotated[float, Field(ge=0)]
+
+
+def _bare_url(url: str) -> str:
+    if "@" in url or "?" in url:  # the recipe is written into the run folder, secrets must not be
+        raise ValueError("a base_url holds a user or a query; give the key in the environment")
+    return url
+
+
+ServerUrl = Annotated[str, AfterValidator(_bare_url)]
 Level = Literal["elementary", "middle", "high", "college", "graduate"]
 Stage = Literal["pretrain", "midtrain", "sft", "dpo", "rlvr"]
 
@@ -91,14 +101,20 @@ class RolloutSettings(Section):
     """Longest response of the teacher, in tokens."""
     accuracy: Annotated[float, Field(gt=0, le=1)] = 0.75
     """Embedded teacher only: share of its rollouts that are correct, on average over levels."""
-    base_url: str = ""
+    base_url: ServerUrl = ""
     """OpenAI-compatible server, for example `http://localhost:8000/v1`."""
     model: str = ""
     """The model the server is asked for."""
     concurrency: Positive = 32
     """Requests to the server in flight at once."""
+    timeout_s: Seconds = 1800.0
+    """Longest time one request to the server may take; then it is tried again."""
+    prices: list[Price] = []
+    """What a million prompt tokens and a million completion tokens of the server cost, in any
+    currency, for example `[0.55, 2.19]`; empty counts no cost."""
     shard_size: Positive = 1000
-    """Questions a shard; an interruption loses at most one shard's work."""
+    """Questions a shard; an interruption loses at most one shard's work, and nothing of a
+    server's."""
 
 
 class Verify(Section):
@@ -306,6 +322,11 @@ class Recipe(Section):
             for key in ("base_url", "model"):
                 if not getattr(self.rollout, key):
                     raise ValueError(f"rollout.{key} is empty; the openai teacher needs it")
+        if len(self.rollout.prices) not in (0, 2):
+            raise ValueError(
+                f"rollout.prices is {self.rollout.prices}; give two, of a million prompt and of a "
+                f"million completion tokens, or none"
+            )
         if self.rlvr.min_pass_rate > self.rlvr.max_pass_rate:
             raise ValueError(
                 f"rlvr.min_pass_rate is {self.rlvr.min_pass_rate}, above rlvr.max_pass_rate "
