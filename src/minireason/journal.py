@@ -7,11 +7,12 @@ dropped, so that its entry is made again.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from minireason.errors import RunFolderError
+from minireason.runfolder import write_text
 
 Entry = dict[str, Any]
 
@@ -41,6 +42,11 @@ class Journal:
             return []
         self._check(lines[0])
         return lines[1:]
+
+    def rewrite(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Put these entries in place of what is there, all at once."""
+        lines = [_line({"settings": self.settings}), *map(_line, entries)]
+        write_text(self.path, b"".join(lines).decode())
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)

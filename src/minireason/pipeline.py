@@ -121,7 +121,10 @@ def _teaching() -> list[Step]:
             ("run.seed", "model.system_prompt", *ROLLOUTS),
         ),
         Step(
-            "verify", _verb("verify"), {"questions": "questions", "rollout": "rollout"}, ("verify",)
+            "verify",
+            _verb("verify"),
+            {"questions": "questions", "rollout": "rollout"},
+            ("verify", "judge"),
         ),
         Step("curate", _verb("curate"), TEACHER, ("run.seed", "model.system_prompt", "curate")),
     ]

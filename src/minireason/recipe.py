@@ -106,9 +106,9 @@ class RolloutSettings(Section):
     model: str = ""
     """The model the server is asked for."""
     concurrency: Positive = 32
-    """Requests to the server in flight at once."""
+    """Requests to the server in flight at once; to the judge's too."""
     timeout_s: Seconds = 1800.0
-    """Longest time one request to the server may take; then it is tried again."""
+    """Longest time one request may take, the judge's too; then it is tried again."""
     prices: list[Price] = []
     """What a million prompt tokens and a million completion tokens of the server cost, in any
     currency, for example `[0.55, 2.19]`; empty counts no cost."""
@@ -124,6 +124,16 @@ class Verify(Section):
     """Memory limit of a verification worker."""
     workers: Positive = 1
     """Worker processes for symbolic comparisons; none starts before one is needed."""
+
+
+class Judge(Section):
+    base_url: ServerUrl = ""
+    """OpenAI-compatible server of a model that judges what the rules reject or cannot read (paper);
+    empty: none. Its key is read from JUDGE_API_KEY."""
+    model: str = ""
+    """The model that judges."""
+    rechecks: list[Literal["unknown", "incorrect"]] = ["unknown", "incorrect"]
+    """Verdicts of the rules that are judged again (paper: both)."""
 
 
 class Curate(Section):
@@ -299,6 +309,7 @@ class Recipe(Section):
     questions: Questions = Questions()
     rollout: RolloutSettings = RolloutSettings()
     verify: Verify = Verify()
+    judge: Judge = Judge()
     curate: Curate = Curate()
     optimizer: Optimizer = Optimizer()
     pretrain: Pretrain = Pretrain()
@@ -322,6 +333,8 @@ class Recipe(Section):
             for key in ("base_url", "model"):
                 if not getattr(self.rollout, key):
                     raise ValueError(f"rollout.{key} is empty; the openai teacher needs it")
+        if self.judge.base_url and not self.judge.model:
+            raise ValueError("judge.model is empty; the judge's server is asked for a model")
         if len(self.rollout.prices) not in (0, 2):
             raise ValueError(
                 f"rollout.prices is {self.rollout.prices}; give two, of a million prompt and of a "

@@ -31,14 +31,14 @@ class FakeTeacher:
 
     name = "fake"
 
-    def __init__(self, lives=10**9, failing=(), order=list):
+    def __init__(self, lives=10**9, failing=(), order=iter):
         self.lives, self.failing, self.order, self.asked = lives, failing, order, []
 
     def settings(self, params):
         return {"model": "fake", "seed": params.seed, "temperature": params.temperature}
 
     def samples(self, jobs, params, keep):
-        for question, index in self.order(list(jobs)):
+        for question, index in self.order(jobs):
             if not self.lives:
                 raise KeyboardInterrupt
             self.lives -= 1
@@ -92,7 +92,7 @@ def test_killed_anywhere_it_asks_the_rest_and_ends_in_the_same_bytes(whole, tmp_
 
 
 def test_order_of_the_answers_does_not_change_a_byte(whole, tmp_path):
-    generate(FakeTeacher(order=lambda jobs: jobs[::-1]), tmp_path / "reversed")
+    generate(FakeTeacher(order=lambda jobs: list(jobs)[::-1]), tmp_path / "reversed")
     assert shards(tmp_path / "reversed") == shards(whole)
 
 
@@ -144,7 +144,7 @@ def test_a_journal_of_other_settings_is_refused(tmp_path, params, message):
 @pytest.mark.parametrize("shard_size", [1, 2])
 def test_a_journal_of_other_shards_is_refused(tmp_path, shard_size):
     with pytest.raises(KeyboardInterrupt):
-        generate(FakeTeacher(lives=5, order=lambda jobs: jobs[8:]), tmp_path)
+        generate(FakeTeacher(lives=5, order=lambda jobs: list(jobs)[8:]), tmp_path)
     with pytest.raises(RunFolderError, match=r"part-0000\d.jsonl was sampled from other"):
         generate(FakeTeacher(), tmp_path, shard_size=shard_size)
 

@@ -1,7 +1,7 @@
 """The teacher against servers that others wrote; skipped where they are not installed.
 
-`transformers serve` (extra `serving`) is looked for on the PATH, then beside this Python. llama.cpp's
-`llama-server` is looked for on the PATH and serves the file that MINIREASON_GGUF names.
+`transformers serve` (extra `serving`) is looked for on the PATH, then beside this Python;
+`llama-server`, which serves the file that MINIREASON_GGUF names, on the PATH.
 """
 
 import os

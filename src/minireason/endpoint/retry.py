@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Literal
 
 LONGEST_BACKOFF_S = 60.0
+MOST_DOUBLINGS = 6
 LONGEST_RETRY_AFTER_S = 600.0
 SPREAD = 0.25
 REFUSALS = frozenset({401, 402, 403, 404, 405})  # key, balance, rights, URL or model
@@ -41,10 +42,11 @@ def fault_of(status: int, reason: str, retry_after: str = "") -> Fault:
 def backoff_wait_s(attempt: int, backoff_s: float, seed: int) -> float:
     """Seconds to wait after try number `attempt` (from 0) failed.
 
-    The wait doubles each time, with up to a quarter added so that requests that failed together
-    do not come back together.
+    The wait doubles each time, `MOST_DOUBLINGS` times at most, with up to a quarter added so that
+    requests that failed together do not come back together.
     """
-    return min(backoff_s * 2.0**attempt, LONGEST_BACKOFF_S) * (1.0 + jitter(seed))
+    doubled_s = backoff_s * 2.0 ** min(attempt, MOST_DOUBLINGS)
+    return min(doubled_s, LONGEST_BACKOFF_S) * (1.0 + jitter(seed))
 
 
 def jitter(seed: int) -> float:

@@ -86,8 +86,8 @@ class Session:
             if result.kind == "final" or num_counted > self.endpoint.max_retries:
                 raise self._failed(result, usage)
             self._pause(result.pause_s)
-            attempt, draw = max(0, num_counted - 1), next(self._draws)
-            await asyncio.sleep(backoff_wait_s(attempt, self.endpoint.backoff_s, draw))
+            draw = next(self._draws)
+            await asyncio.sleep(backoff_wait_s(num_tries - 1, self.endpoint.backoff_s, draw))
 
     def _failed(self, fault: Fault, usage: Usage) -> SamplingError:
         tries = "1 try" if usage.requests == 1 else f"{usage.requests} tries"

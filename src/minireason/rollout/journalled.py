@@ -7,7 +7,7 @@ noted too, with its tries, and asked again by the next run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -111,13 +111,14 @@ class _Begun:
     def num_missing(self) -> int:
         return 0 if self.shard.is_written else self.num_samples - len(self._done)
 
-    def missing(self) -> Iterator[Job]:
-        """The samples to take, found when they are wanted."""
-        if self.num_missing:
-            for question in self.shard.questions:
-                for index in range(self.shard.num_rollouts):
-                    if (question.id, index) not in self._done:
-                        yield question, index
+    def missing(self) -> list[Job]:
+        """The samples to take, all at once: what is done is forgotten when the shard is whole."""
+        if not self.num_missing:
+            return []
+        jobs = (
+            (q, index) for q in self.shard.questions for index in range(self.shard.num_rollouts)
+        )
+        return [(q, index) for q, index in jobs if (q.id, index) not in self._done]
 
     def keep(self, sample: Sample) -> None:
         """Put what became of a sample into the journal."""
