@@ -164,13 +164,13 @@ def test_a_rate_limit_with_a_time_holds_back_every_request(serve):
 def test_limits_met_while_others_are_answered_use_up_no_tries(serve):
     lock, num_seen = threading.Lock(), 0
 
-    def one_in_three(body, attempt):
+    def one_in_two(body, attempt):
         nonlocal num_seen
         with lock:
             num_seen += 1
-            return echo(body, attempt) if num_seen % 3 == 0 else (429, {}, {})
+            return echo(body, attempt) if num_seen % 2 == 0 else (429, {}, {})
 
-    asked = ask(serve(one_in_three), 40, concurrency=10)
+    asked = ask(serve(one_in_two), 30, concurrency=10)
     assert all(one.reply for one in asked.values())
 
 

@@ -115,10 +115,12 @@ class _Begun:
         """The samples to take, all at once: what is done is forgotten when the shard is whole."""
         if not self.num_missing:
             return []
-        jobs = (
-            (q, index) for q in self.shard.questions for index in range(self.shard.num_rollouts)
-        )
-        return [(q, index) for q, index in jobs if (q.id, index) not in self._done]
+        return [
+            (question, index)
+            for question in self.shard.questions
+            for index in range(self.shard.num_rollouts)
+            if (question.id, index) not in self._done
+        ]
 
     def keep(self, sample: Sample) -> None:
         """Put what became of a sample into the journal."""
