@@ -2,7 +2,7 @@
 
     python benchmarks/teacher.py --concurrency 64 400
 
-The server is a process of its own on this machine; it answers each request after 50 to 200 ms with a
+The server is a process of its own on this machine; it answers after 50 to 200 ms with a
 text of given length. What a sample costs the client is what is measured: requests, retries and
 reading, the journal, and the shards.
 """

@@ -6,8 +6,11 @@ import re
 import pytest
 from chat_server import completion, echo
 
+from minireason.endpoint.server import Endpoint
+from minireason.recipe_file import load_recipe
 from minireason.records import Rollout, read_records
 from minireason.runfolder import read_json
+from minireason.stages.rollout import teacher
 
 RECIPE = """
 [run]
@@ -35,6 +38,12 @@ def recipe(tmp_path):
         return tmp_path / "recipe.toml"
 
     return write
+
+
+def test_the_recipe_says_where_and_how_to_ask(serve, recipe):
+    server = serve(echo)
+    found = teacher(load_recipe(recipe(server), ["rollout.timeout_s=7"]))
+    assert found.endpoint == Endpoint(server.url, "m", concurrency=4, timeout_s=7.0)
 
 
 def rows(folder):

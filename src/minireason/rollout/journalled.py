@@ -7,6 +7,7 @@ noted too, with its tries, and asked again by the next run.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -51,30 +52,27 @@ def sample_one_by_one(
     if num_done == num_total:
         return
     jobs = (job for one in begun.values() for job in one.missing())
-    failures: list[str] = []
+    num_failed, reasons = 0, deque[str](maxlen=NUM_REASONS)
     for sample in teacher.samples(jobs, params, lambda s: begun[place[s.question_id]].keep(s)):
         used += sample.usage
         if sample.rollout is None:
-            failures.append(sample.failure)
+            num_failed += 1
+            reasons.append(sample.failure)
         else:
             num_done += 1
         on_progress(num_done, num_total, used)
         begun[place[sample.question_id]].finish_if_whole(account)
-    if failures:
-        raise _failed(failures, num_total)
+    if num_failed:
+        last = "; ".join(dict.fromkeys(reversed(reasons)))
+        raise SamplingError(
+            f"{num_failed:,} of {num_total:,} samples failed, at last by {last}. The others are "
+            f"kept; run again to ask for those alone"
+        )
 
 
 def read_usage(folder: Path) -> Usage:
     """What all finished shards of the folder used."""
     return _Account(folder).total()
-
-
-def _failed(failures: Sequence[str], num_total: int) -> SamplingError:
-    last = list(dict.fromkeys(reversed(failures)))[:NUM_REASONS]
-    return SamplingError(
-        f"{len(failures):,} of {num_total:,} samples failed, at last by {'; '.join(last)}. The "
-        f"others are kept; run again to ask for those alone"
-    )
 
 
 class _Account:
