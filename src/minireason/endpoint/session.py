@@ -83,9 +83,9 @@ class Session:
             is_queueing = result.kind == "limit" and self._num_replies > num_replies
             num_counted += not is_queueing
             num_replies = self._num_replies
+            self._pause(result.pause_s)
             if result.kind == "final" or num_counted > self.endpoint.max_retries:
                 raise self._failed(result, usage)
-            self._pause(result.pause_s)
             draw = next(self._draws)
             await asyncio.sleep(backoff_wait_s(num_tries - 1, self.endpoint.backoff_s, draw))
 
