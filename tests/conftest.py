@@ -136,3 +136,21 @@ def start(tmp_path_factory):
         return process
 
     return begin
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Start chat servers on this machine that answer as they are told."""
+    from chat_server import ChatServer
+
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    servers = []
+
+    def start(answer):
+        servers.append(ChatServer(answer))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()

@@ -335,3 +335,18 @@ def test_a_file_of_responses_that_cannot_be_used_is_named(fails, tmp_path):
     assert "does not exist" in fails("verify", tmp_path / "none.jsonl", out=out)
     source.write_text('{"response": "4", "answer": "4"}\n')
     assert "no column 'text'" in fails("verify", source, "--response-column", "text", out=out)
+
+
+def test_a_file_of_responses_is_judged_where_a_judge_is_given(command, fails, serve, tmp_path):
+    from chat_server import completion
+
+    source = tmp_path / "responses.jsonl"
+    source.write_text('{"response": "\\\\boxed{four}", "answer": "4", "q": "2 + 2?"}\n')
+    server = serve(lambda request, n: completion("Verdict: correct"))
+    judge = ("--judge-url", server.url, "--judge-model", "j", "--question-column", "q")
+    code, _, err = command("verify", source, *judge)
+    assert code == 0 and "correct             1  100.0 %" in err
+    assert "2 + 2?" in server.requests[0][1]["messages"][0]["content"]
+    assert (tmp_path / "responses.verified.judge.jsonl").is_file()
+    out = tmp_path / "out.jsonl"
+    assert "a URL and no model" in fails("verify", source, "--judge-url", server.url, out=out)

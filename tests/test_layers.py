@@ -12,8 +12,8 @@ FILES = sorted(SRC.rglob("*.py"))
 LAYERS = [
     ["errors", "seeding", "account"],
     ["records", "recipe", "runfolder", "progress"],
-    ["recipe_file", "tables"],
-    ["messages", "step"],
+    ["recipe_file", "tables", "journal"],
+    ["messages", "step", "endpoint"],
     ["problems", "verify", "model"],
     ["rollout", "curate", "train"],
     ["evaluate"],

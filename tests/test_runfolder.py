@@ -67,6 +67,7 @@ def test_what_depends_on_the_clock_is_no_part_of_the_identity(tmp_path):
     (step.path / "deep").mkdir()
     (step.path / "deep" / "weights").write_text("content")
     (step.path / "timing.jsonl").write_text('{"elapsed_s": 1}\n')
+    (step.path / "usage.jsonl").write_text('{"retries": 1}\n')
     step.finish({}, seed=1, seconds=99.0)
     assert step.identity() == finished(tmp_path / "plain").identity()
 

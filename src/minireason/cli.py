@@ -78,6 +78,13 @@ def verify(
     ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Symbolic worker processes.")] = 1,
     timeout: Annotated[float, typer.Option(help="Seconds a symbolic comparison may take.")] = 3.0,
+    judge_url: Annotated[
+        str, typer.Option(help="Server of a model that judges what the rules reject.")
+    ] = "",
+    judge_model: Annotated[str, typer.Option(help="The model that judges.")] = "",
+    question: Annotated[
+        str, typer.Option("--question-column", help="For the judge; may be absent.")
+    ] = "question",
 ) -> None:
     """Give a recipe's rollouts, or any file of responses, verdicts."""
     if target.suffix == ".toml":
@@ -86,14 +93,16 @@ def verify(
     from minireason.progress import Progress
     from minireason.verify import Conventions, Verifier
     from minireason.verify.files import VerifyColumns, default_out, verify_file
+    from minireason.verify.judge import open_judge
 
     written = out or default_out(target)
-    columns = VerifyColumns(response, answer, kind, prefix)
+    judge = open_judge(judge_url, judge_model)
+    columns = VerifyColumns(response, answer, kind, prefix, question)
     progress = Progress()
     conventions = Conventions(unmarked_answers=unmarked)
     opened = Verifier(timeout, num_workers=workers, conventions=conventions)
     with opened as verifier, progress.track("verify") as advance:
-        counts = verify_file(target, written, verifier, columns, advance)
+        counts = verify_file(target, written, verifier, columns, advance, judge)
     total = sum(counts.values())
     for verdict, count in counts.most_common():
         progress.say(f"{verdict:<10} {count:>10,}  {100 * count / total:5.1f} %")

@@ -16,11 +16,14 @@ from minireason.errors import RecipeError
 from minireason.evaluate.benchmarks import benchmark_label
 from minireason.model.source import local_folder
 from minireason.problems.sources import is_external
-from minireason.recipe import Recipe
+from minireason.recipe import Recipe, RolloutSettings
 from minireason.step import Counts, Step, StepContext
 
 NUMBERS = ("run.seed", "run.threads", "run.device", "run.dtype")
 SAMPLER = ("model.system_prompt", "model.max_length", "evaluate.batch_size", "rollout.shard_size")
+# Where the server is and how it is asked change no sample: a run may go on in another way.
+ASKING = {"base_url", "concurrency", "timeout_s", "prices"}
+ROLLOUTS = tuple(f"rollout.{key}" for key in RolloutSettings.model_fields if key not in ASKING)
 TRAINING = (*NUMBERS, "model.system_prompt", "optimizer")
 EVALUATION = (*NUMBERS, *SAMPLER, "evaluate", "verify")
 BENCHMARKS = ("evaluate.benchmarks", "evaluate.limit", "evaluate.seed")
@@ -109,11 +112,14 @@ def _teaching() -> list[Step]:
             "rollout",
             _verb("rollout"),
             {"questions": "questions"},
-            ("run.seed", "model.system_prompt", "rollout"),
+            ("run.seed", "model.system_prompt", *ROLLOUTS),
             lambda recipe: _files(recipe.rollout.sources),
         ),
         Step(
-            "verify", _verb("verify"), {"questions": "questions", "rollout": "rollout"}, ("verify",)
+            "verify",
+            _verb("verify"),
+            {"questions": "questions", "rollout": "rollout"},
+            ("verify", "judge"),
         ),
         Step(
             "curate",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -16,6 +16,16 @@ Count = Annotated[int, Field(ge=0)]
 Temperature = Annotated[float, Field(ge=0, le=5)]
 TopP = Annotated[float, Field(gt=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
+Price = Annotated[float, Field(ge=0)]
+
+
+def _bare_url(url: str) -> str:
+    if "@" in url or "?" in url:  # the recipe is written into the run folder, secrets must not be
+        raise ValueError("a base_url holds a user or a query; give the key in the environment")
+    return url
+
+
+ServerUrl = Annotated[str, AfterValidator(_bare_url)]
 Level = Literal["elementary", "middle", "high", "college", "graduate"]
 Stage = Literal["pretrain", "midtrain", "sft", "dpo", "rlvr"]
 
@@ -95,14 +105,20 @@ class RolloutSettings(Section):
     """Longest response of the teacher, in tokens."""
     accuracy: Annotated[float, Field(gt=0, le=1)] = 0.75
     """Embedded teacher only: share of its rollouts that are correct, on average over levels."""
-    base_url: str = ""
+    base_url: ServerUrl = ""
     """OpenAI-compatible server, for example `http://localhost:8000/v1`."""
     model: str = ""
     """The model the server is asked for."""
     concurrency: Positive = 32
-    """Requests to the server in flight at once."""
+    """Requests to the server in flight at once; to the judge's too."""
+    timeout_s: Seconds = 1800.0
+    """Longest time one request may take, the judge's too; then it is tried again."""
+    prices: list[Price] = []
+    """What a million prompt tokens and a million completion tokens of the server cost, in any
+    currency, for example `[0.55, 2.19]`; empty counts no cost."""
     shard_size: Positive = 1000
-    """Questions a shard; an interruption loses at most one shard's work."""
+    """Questions a shard; an interruption loses at most one shard's work, and nothing of a
+    server's."""
 
 
 class Verify(Section):
@@ -112,6 +128,16 @@ class Verify(Section):
     """Memory limit of a verification worker."""
     workers: Positive = 1
     """Worker processes for symbolic comparisons; none starts before one is needed."""
+
+
+class Judge(Section):
+    base_url: ServerUrl = ""
+    """OpenAI-compatible server of a model that judges what the rules reject or cannot read (paper);
+    empty: none. Its key is read from JUDGE_API_KEY."""
+    model: str = ""
+    """The model that judges."""
+    rechecks: list[Literal["unknown", "incorrect"]] = ["unknown", "incorrect"]
+    """Verdicts of the rules that are judged again (paper: both)."""
 
 
 class Curate(Section):
@@ -295,6 +321,7 @@ class Recipe(Section):
     questions: Questions = Questions()
     rollout: RolloutSettings = RolloutSettings()
     verify: Verify = Verify()
+    judge: Judge = Judge()
     curate: Curate = Curate()
     optimizer: Optimizer = Optimizer()
     pretrain: Pretrain = Pretrain()
@@ -322,6 +349,13 @@ class Recipe(Section):
             raise ValueError(
                 f"rollout.teacher is {self.rollout.teacher!r} and rollout.sources is "
                 f"{self.rollout.sources}; the recorded teacher needs sources, the others have none"
+            )
+        if self.judge.base_url and not self.judge.model:
+            raise ValueError("judge.model is empty; the judge's server is asked for a model")
+        if len(self.rollout.prices) not in (0, 2):
+            raise ValueError(
+                f"rollout.prices is {self.rollout.prices}; give two, of a million prompt and of a "
+                f"million completion tokens, or none"
             )
         if self.rlvr.min_pass_rate > self.rlvr.max_pass_rate:
             raise ValueError(

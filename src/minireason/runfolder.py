@@ -25,7 +25,7 @@ from minireason.errors import MissingError, RunFolderError
 
 MANIFEST = "manifest.json"
 STARTED = "started.json"
-TIMING_FILES = frozenset({"timing.jsonl"})
+TIMING_FILES = frozenset({"timing.jsonl", "usage.jsonl"})  # may differ where results are equal
 PACKAGES = ("minireason", "torch", "transformers", "datasets", "math-verify", "pyarrow")
 
 
@@ -127,7 +127,7 @@ class StepFolder:
         if not self.is_started:
             write_json(self.path / STARTED, self._record())
 
-    def finish(self, rows: Mapping[str, int], seed: int, seconds: float) -> None:
+    def finish(self, rows: Mapping[str, int | float], seed: int, seconds: float) -> None:
         """Write the manifest: the step is finished and will not be done again."""
         files = [
             p

@@ -9,7 +9,8 @@ from pathlib import Path
 from minireason.progress import Progress
 from minireason.recipe import Recipe
 
-Counts = Mapping[str, int]
+Counts = Mapping[str, int | float]
+"""What a step did, by name; all are whole numbers but costs."""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def judged_rollouts(
             params,
             folder,
             shard_size=teacher.questions_per_call,
-            on_progress=lambda done, total: advance(done, total, ""),
+            on_progress=lambda done, total, usage: advance(done, total, ""),
         )
     rollouts = read_records(folder, Rollout)
     with open_verifier(step.recipe) as verifier:

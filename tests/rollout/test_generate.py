@@ -95,7 +95,9 @@ def test_progress_counts_questions_from_where_it_went_on(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         generate(FakeTeacher(lives=7), tmp_path)
     seen = []
-    generate(FakeTeacher(), tmp_path, on_progress=lambda done, total: seen.append((done, total)))
+    generate(
+        FakeTeacher(), tmp_path, on_progress=lambda done, total, usage: seen.append((done, total))
+    )
     assert seen == [(done, 11) for done in range(6, 12)]
 
 

@@ -9,10 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from chat_server import completion
 
+from minireason.endpoint.server import Endpoint
 from minireason.errors import DataError, MissingError, RunFolderError
 from minireason.verify import Verifier, accuracy_reward, files
 from minireason.verify.files import VerifyColumns, default_out, verify_file
+from minireason.verify.judge import Judge
 
 ROWS: list[dict[str, Any]] = [
     {"id": 1, "response": r"so \boxed{4}", "answer": "4", "score": 0.5},
@@ -175,3 +178,24 @@ def test_the_reward_is_what_a_trainer_expects() -> None:
     assert accuracy_reward(completions, ["2", "2", "2"], prompts=["?"] * 3) == [1.0, 0.0, 0.0]
     assert accuracy_reward([r"\boxed{2}"], [" "]) == [None]
     assert accuracy_reward.__name__ == "accuracy_reward"
+
+
+def test_a_judge_rechecks_the_rows_and_logs_beside_the_output(
+    verifier: Verifier, serve: Any, tmp_path: Path
+) -> None:
+    rows = [
+        {"response": "\\boxed{3}", "answer": "4", "question": "2 + 2?"},
+        {"response": "\\boxed{4}", "answer": "4"},
+        {"response": "\\boxed{3}", "answer": "4", "question": "2 + 2?"},
+        {"response": "\\boxed{3}", "answer": "4", "finish_reason": "length"},
+    ]
+    server = serve(lambda request, n: completion("Verdict: correct"))
+    judge = Judge(Endpoint(server.url, "j"))
+    out = tmp_path / "out.jsonl"
+    source = lines(tmp_path / "in.jsonl", rows)
+    assert verify_file(source, out, verifier, judge=judge) == {"correct": 3, "incorrect": 1}
+    methods = [json.loads(line)["method"] for line in out.read_text().splitlines()]
+    assert (methods[0], methods[2]) == ("judge", "judge")
+    assert len(server.requests) == 1
+    [call] = (tmp_path / "out.judge.jsonl").read_text().splitlines()[1:]
+    assert json.loads(call)["question_id"] == "row 0"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from minireason.endpoint.usage import Usage
 from minireason.errors import DataError, SamplingError
 from minireason.records import Question, Rollout
 from minireason.rollout.sampling import SamplingParams
@@ -22,8 +23,23 @@ ACCURACY_BY_LEVEL: Mapping[str, float] = MappingProxyType(
 _GSM8K_ANSWER = re.compile(r"####\s*(.*?)\s*\Z", re.DOTALL)
 
 
+Job = tuple[Question, int]
+"""A sample to take: the question and the index of the rollout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What became of a job: its rollout, or None and why; and what it used."""
+
+    question_id: str
+    index: int
+    rollout: Rollout | None
+    usage: Usage
+    failure: str = ""
+
+
 class Teacher(Protocol):
-    """Anything that answers questions."""
+    """Anything that answers questions whole: all rollouts of one at a time, and quickly."""
 
     @property
     def name(self) -> str:
@@ -37,6 +53,30 @@ class Teacher(Protocol):
 
         `params.seed` is the run's seed; rollout `index` of a question has the seed
         `derive_seed(params.seed, question.id, index)`, whatever else is asked for.
+        """
+        ...
+
+
+@runtime_checkable
+class SampleTeacher(Protocol):
+    """A teacher whose samples are dear and may fail one by one, as those of a server."""
+
+    @property
+    def name(self) -> str:
+        """What the rollouts carry as their model."""
+        ...
+
+    def settings(self, params: SamplingParams) -> Mapping[str, Any]:
+        """What a sample depends on besides its job: only such as have the same belong together."""
+        ...
+
+    def samples(
+        self, jobs: Iterable[Job], params: SamplingParams, keep: Callable[[Sample], None]
+    ) -> Iterator[Sample]:
+        """What became of each job, in any order; seeds as in `Teacher.sample`.
+
+        `keep` gets each sample the moment it is there, maybe in another thread, before it is
+        yielded. Raises SamplingError where none can be had any more.
         """
         ...
 

@@ -22,6 +22,8 @@ import pyarrow.parquet as pq
 from minireason.errors import DataError, RunFolderError
 from minireason.records import parquet_files
 from minireason.tables import SUFFIXES, RawRow, count_rows, is_parquet, read_rows
+from minireason.verify.judge import Case, Judge
+from minireason.verify.recheck import recheck
 from minireason.verify.verifier import Decision, Verifier
 
 ROWS_A_PART = 10_000
@@ -34,14 +36,15 @@ Row = dict[str, Any]
 class VerifyColumns:
     """Where a row keeps its response and its reference answer; `prefix` goes before what is added.
 
-    A response may be a text or a list of messages, of which the last one counts. `kind` may be
-    absent from the rows.
+    A response may be a text or a list of messages, of which the last one counts. `kind` and, for
+    a judge, `question` may be absent from the rows.
     """
 
     response: str = "response"
     answer: str = "answer"
     kind: str = "answer_kind"
     prefix: str = ""
+    question: str = "question"
 
 
 def verify_file(
@@ -50,29 +53,41 @@ def verify_file(
     verifier: Verifier,
     columns: VerifyColumns | None = None,
     on_part: Callable[[int, int, str], None] = lambda done, total, text: None,
+    judge: Judge | None = None,
 ) -> Counter[str]:
     """Write the rows of `source` with their verdicts to `out`; how many there are of each.
 
-    Raises DataError for a row that cannot be used, RunFolderError where `out` was begun from
-    something else. The parts before stay beside `out`.
+    A judge's calls are logged beside it. Raises DataError for a row that cannot be used,
+    RunFolderError where `out` was begun from something else, SamplingError where the judge cannot
+    be asked. The parts before stay beside `out`.
     """
     columns = columns or VerifyColumns()
     total, schema = count_rows(source), _parquet_schema(source, columns)
     if not total:
         raise DataError(f"{source} has no rows")
     parts = out.with_name(out.name + ".partial")
-    _begin(parts, source, columns)
+    _begin(parts, source, columns, judge)
     counts: Counter[str] = Counter()
     rows, number, done = read_rows(source), 0, 0
     while part := list(islice(rows, ROWS_A_PART)):
         target = parts / f"part-{number:05d}"
         if not target.is_file():
-            rows_done, verdicts = _verified(part, verifier, columns)
+            rows_read = [(raw, dict(raw.parsed())) for raw in part]
+            cases = _cases(rows_read, done, verifier, columns)
+            log = target.with_suffix(".judge.jsonl")
+            decisions = recheck(judge, cases, log) if judge else [c.decision for c in cases]
+            rows_done = [
+                _joined(raw, row, decision, columns.prefix)
+                for (raw, row), decision in zip(rows_read, decisions, strict=True)
+            ]
+            verdicts = Counter(decision.verdict for decision in decisions)
             target.with_suffix(".json").write_text(json.dumps(verdicts))
             _write(target, rows_done, schema)
         counts += Counter(json.loads(target.with_suffix(".json").read_text()))
         number, done = number + 1, done + len(part)
         on_part(done, total, "")
+    if judge:
+        _join(sorted(parts.glob("*.judge.jsonl")), judge_log(out), None)
     _join(sorted(parts.glob("part-?????")), out, schema)
     shutil.rmtree(parts)
     return counts
@@ -86,17 +101,24 @@ def default_out(source: Path) -> Path:
     return source.with_name(f"{stem}.verified.{'parquet' if is_parquet(source) else 'jsonl'}")
 
 
-def _begin(parts: Path, source: Path, columns: VerifyColumns) -> None:
+def judge_log(out: Path) -> Path:
+    """`NAME.judge.jsonl` beside the output: every call of the judge."""
+    return out.with_suffix(".judge.jsonl")
+
+
+def _begin(parts: Path, source: Path, columns: VerifyColumns, judge: Judge | None) -> None:
     """Say what the parts come from, or check that parts already there come from the same."""
     files = parquet_files(source) if source.is_dir() else [source]
     sizes = {str(file.resolve()): file.stat().st_size for file in files if file.exists()}
     origin = {"files": sizes, "columns": asdict(columns)}
+    if judge:
+        origin["judge"] = {**judge.settings(), "rechecks": list(judge.rechecks)}
     note = parts / "origin.json"
     if any(parts.glob("part-?????")):
         if json.loads(note.read_text()) != origin:
             raise RunFolderError(
-                f"{parts} was begun from another file, or with other columns; remove it, or give "
-                f"another --out"
+                f"{parts} was begun from another file, or with other columns or another judge; "
+                f"remove it, or give another --out"
             )
         return
     try:
@@ -106,24 +128,29 @@ def _begin(parts: Path, source: Path, columns: VerifyColumns) -> None:
         raise RunFolderError(f"cannot write {parts}: {error}; give another --out") from error
 
 
-def _verified(
-    part: Sequence[RawRow], verifier: Verifier, columns: VerifyColumns
-) -> tuple[list[Row], Counter[str]]:
-    parsed = [(raw, dict(raw.parsed())) for raw in part]
-    items = [
-        (
-            _text(raw, row, columns.response),
-            _text(raw, row, columns.answer),
-            str(row.get(columns.kind) or ""),
+def _cases(
+    rows: Sequence[tuple[RawRow, Row]], first: int, verifier: Verifier, columns: VerifyColumns
+) -> list[Case]:
+    """The rows with what the rules decide on them; a row is known by its number in the file."""
+    texts = [
+        (_text(raw, row, columns.response), _text(raw, row, columns.answer)) for raw, row in rows
+    ]
+    kinds = [str(row.get(columns.kind) or "") for _, row in rows]
+    decisions = verifier.verify_batch([(*t, k) for t, k in zip(texts, kinds, strict=True)])
+    return [
+        Case(
+            f"row {first + place}",
+            0,
+            _text(raw, row, columns.question) if row.get(columns.question) else "",
+            answer,
+            response,
+            row.get("finish_reason") == "length",
+            decision,
         )
-        for raw, row in parsed
+        for place, ((raw, row), (response, answer), decision) in enumerate(
+            zip(rows, texts, decisions, strict=True)
+        )
     ]
-    decisions = verifier.verify_batch(items)
-    joined = [
-        _joined(raw, row, decision, columns.prefix)
-        for (raw, row), decision in zip(parsed, decisions, strict=True)
-    ]
-    return joined, Counter(decision.verdict for decision in decisions)
 
 
 def _text(raw: RawRow, row: Mapping[str, Any], column: str) -> str:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from minireason.errors import DataError
 from minireason.records import Question, Rollout, Verdict
-from minireason.verify.verifier import Verifier
+from minireason.verify.judge import Case
+from minireason.verify.verifier import Decision, Verifier
+
+Recheck = Callable[[list[Case]], list[Decision]]
+"""Gives the final decisions on cases that the rules have decided."""
+
+
+def rules_alone(cases: list[Case]) -> list[Decision]:
+    """The decisions of the rules stand."""
+    return [case.decision for case in cases]
 
 
 def verify_rollouts(
-    verifier: Verifier, questions: Iterable[Question], rollouts: Sequence[Rollout]
+    verifier: Verifier,
+    questions: Iterable[Question],
+    rollouts: Sequence[Rollout],
+    recheck: Recheck = rules_alone,
 ) -> list[Verdict]:
     """One verdict a rollout, in order. A rollout of a question that is not given is an error."""
     by_id = {question.id: question for question in questions}
@@ -20,9 +32,13 @@ def verify_rollouts(
                 f"a rollout answers {rollout.question_id!r}, which is no known question"
             )
     asked = [by_id[rollout.question_id] for rollout in rollouts]
-    decisions = verifier.verify_batch(
+    ruled = verifier.verify_batch(
         [(r.response, q.answer, q.answer_kind) for r, q in zip(rollouts, asked, strict=True)]
     )
+    cases = [
+        Case(q.id, r.index, q.text, q.answer, r.response, r.finish_reason == "length", decision)
+        for r, q, decision in zip(rollouts, asked, ruled, strict=True)
+    ]
     return [
         Verdict(
             question_id=rollout.question_id,
@@ -32,5 +48,5 @@ def verify_rollouts(
             method=decision.method,
             reason=decision.reason,
         )
-        for rollout, decision in zip(rollouts, decisions, strict=True)
+        for rollout, decision in zip(rollouts, recheck(cases), strict=True)
     ]
