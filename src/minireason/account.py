@@ -33,10 +33,12 @@ class Account:
         return sorted(found, key=lambda item: -item[1])
 
 
-def accounts(counts: Mapping[str, int]) -> tuple[list[Account], dict[str, int]]:
+def accounts(
+    counts: Mapping[str, int | float],
+) -> tuple[list[Account], dict[str, int | float]]:
     """The accounts of a step, its own first, and the counts that belong to none."""
     found: dict[str, Account] = {"": Account("")}
-    others: dict[str, int] = {}
+    others: dict[str, int | float] = {}
     for name, count in counts.items():
         match = _ENTRY.fullmatch(name)
         if match is None:
@@ -45,15 +47,15 @@ def accounts(counts: Mapping[str, int]) -> tuple[list[Account], dict[str, int]]:
         account = found.setdefault(match[1] or "", Account(match[1] or ""))
         unit = "tokens" if match[2] else "rows"
         if not match[4]:
-            setattr(account, f"{unit}_{match[3]}", count)
+            setattr(account, f"{unit}_{match[3]}", int(count))
         elif match[2]:
-            account.tokens_dropped[match[4]] = count
+            account.tokens_dropped[match[4]] = int(count)
         else:
-            account.dropped[match[4]] = count
+            account.dropped[match[4]] = int(count)
     return list(found.values()), others
 
 
-def account_lines(counts: Mapping[str, int]) -> list[str]:
+def account_lines(counts: Mapping[str, int | float]) -> list[str]:
     """A step's counts for the terminal: a line for each set, and under it each reason."""
     found, others = accounts(counts)
     lines = []
@@ -63,7 +65,7 @@ def account_lines(counts: Mapping[str, int]) -> list[str]:
     return lines
 
 
-def _line(account: Account, others: Mapping[str, int]) -> str:
+def _line(account: Account, others: Mapping[str, int | float]) -> str:
     parts = []
     if account.rows_in is not None:
         parts.append(f"in {_amount(account.rows_in, account.tokens_in)}")

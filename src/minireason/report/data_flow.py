@@ -39,7 +39,7 @@ def _lines(step: Step) -> list[FlowLine]:
     return [_line(step, account, {} if account.name else others) for account in found]
 
 
-def _line(step: Step, account: Account, others: dict[str, int]) -> FlowLine:
+def _line(step: Step, account: Account, others: dict[str, int | float]) -> FlowLine:
     seconds = "" if step.seconds is None or account.name else duration(step.seconds)
     return FlowLine(
         step=f"{step.name}: {account.name}" if account.name else step.name,

@@ -1,0 +1,112 @@
+"""The whole recipe, and what must hold between its sections."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from minireason.recipe.data import Curate, Judge, Questions, RolloutSettings, Verify
+from minireason.recipe.training import Dpo, Midtrain, Optimizer, Pretrain, Rlvr, Sft
+from minireason.recipe.values import Count, Positive, Section, Stage, Temperature, TopP
+
+
+class Run(Section):
+    name: str = "run"
+    """What the report calls this run."""
+    seed: Count = 0
+    """Every random choice derives from this seed and the name of what is chosen."""
+    stages: list[Stage] = ["midtrain", "sft", "dpo", "rlvr"]
+    """The training stages, in order; leave one out to measure the ladder without it."""
+    threads: Positive = 1
+    """CPU threads of training and sampling. Results are bit-for-bit repeatable at 1."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model runs; auto takes CUDA if there is one."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """What the forward pass computes in; weights and optimizer stay in float32, or small updates
+    would be lost. bfloat16 is slow on CPUs without matrix units for it (AMX)."""
+
+
+class Model(Section):
+    base: str = "tiny"
+    """The base model: `tiny` (carried by the package), a local folder, or a hub id."""
+    system_prompt: str = ""
+    """System message before every question; empty leaves it out."""
+    max_length: Positive = 32768
+    """Longest prompt plus response, in tokens, in sampling and evaluation."""
+
+
+class Evaluate(Section):
+    benchmarks: list[str] = ["embedded-math", "embedded-hard", "embedded-choice"]
+    """Embedded benchmarks by name, or question files as under `questions.sources`."""
+    limit: Count = 0
+    """Questions a benchmark, by seeded shuffle; 0 takes all."""
+    num_samples: Positive = 4
+    """Responses a question; pass@1 is their mean."""
+    temperature: Temperature = 0.6
+    """Sampling temperature (paper: 0.6 to 0.8)."""
+    top_p: TopP = 0.95
+    """Nucleus of sampling (paper: 0.95)."""
+    max_tokens: Positive = 32768
+    """Longest response, in tokens (paper: 32,768)."""
+    batch_size: Positive = 64
+    """Sequences decoded at once, here and wherever the embedded engine samples."""
+    seed: Count = 1234
+    """Seed of the evaluation samples: the same for every rung, so that rungs compare in pairs."""
+
+
+class Report(Section):
+    num_examples: Positive = 8
+    """Questions shown side by side with every rung's response."""
+
+
+class Recipe(Section):
+    """Everything a run depends on."""
+
+    run: Run = Run()
+    model: Model = Model()
+    questions: Questions = Questions()
+    rollout: RolloutSettings = RolloutSettings()
+    verify: Verify = Verify()
+    judge: Judge = Judge()
+    curate: Curate = Curate()
+    optimizer: Optimizer = Optimizer()
+    pretrain: Pretrain = Pretrain()
+    midtrain: Midtrain = Midtrain()
+    sft: Sft = Sft()
+    dpo: Dpo = Dpo()
+    rlvr: Rlvr = Rlvr()
+    evaluate: Evaluate = Evaluate()
+    report: Report = Report()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        order = ["pretrain", "midtrain", "sft", "dpo", "rlvr"]
+        if self.run.stages != [s for s in order if s in self.run.stages]:
+            raise ValueError(
+                f"run.stages is {self.run.stages}; each stage at most once, in the order {order}"
+            )
+        if "procedural" in self.questions.sources and self.questions.limit == 0:
+            raise ValueError("questions.limit is 0; procedural questions are endless, give a limit")
+        if self.rollout.teacher == "openai" and "midtrain" in self.run.stages:
+            for key in ("base_url", "model"):
+                if not getattr(self.rollout, key):
+                    raise ValueError(f"rollout.{key} is empty; the openai teacher needs it")
+        if (self.rollout.teacher == "recorded") != bool(self.rollout.sources):
+            raise ValueError(
+                f"rollout.teacher is {self.rollout.teacher!r} and rollout.sources is "
+                f"{self.rollout.sources}; the recorded teacher needs sources, the others have none"
+            )
+        if self.judge.base_url and not self.judge.model:
+            raise ValueError("judge.model is empty; the judge's server is asked for a model")
+        if len(self.rollout.prices) not in (0, 2):
+            raise ValueError(
+                f"rollout.prices is {self.rollout.prices}; give two, of a million prompt and of a "
+                f"million completion tokens, or none"
+            )
+        if self.rlvr.min_pass_rate > self.rlvr.max_pass_rate:
+            raise ValueError(
+                f"rlvr.min_pass_rate is {self.rlvr.min_pass_rate}, above rlvr.max_pass_rate "
+                f"({self.rlvr.max_pass_rate}); no prompt could pass"
+            )
+        return self

@@ -1,0 +1,143 @@
+"""The optimizer and the training stages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from minireason.recipe.values import Count, Fraction, Positive, Section, Temperature, TopP
+
+
+class Optimizer(Section):
+    name: Literal["adamw", "muon"] = "adamw"
+    """`adamw` (paper), or `muon` for the matrices inside the network and AdamW for the rest:
+    learns a tiny model from scratch in fewer steps."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decoupled weight decay, on matrices only."""
+    beta1: Fraction = 0.9
+    """AdamW first-moment decay."""
+    beta2: Fraction = 0.95
+    """AdamW second-moment decay."""
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Gradients are scaled down to this global norm."""
+    warmup_ratio: Fraction = 0.1
+    """Share of the steps over which the learning rate rises (paper: 10 %)."""
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    """What the learning rate does after the warm-up; linear and cosine end at a tenth."""
+    checkpoint_every: Positive = 100
+    """Optimizer steps between checkpoints; an interruption repeats at most these."""
+
+
+class Training(Section):
+    """What every stage sets for itself."""
+
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-5
+    """Peak learning rate."""
+    seq_length: Positive = 16384
+    """Longest example and length of a row, in tokens."""
+    batch_size: Positive = 128
+    """Rows an optimizer step: packed rows, examples, or pairs where nothing is packed."""
+    micro_batch_size: Positive = 1
+    """Rows in memory at once; gradients accumulate to the same update."""
+    epochs: Annotated[float, Field(gt=0)] = 5
+    """Passes over the data."""
+    max_steps: Count = 0
+    """Stop after this many steps; 0 goes through all epochs."""
+    packing: bool = True
+    """Put several examples into a row, kept apart exactly."""
+    overlong: Literal["error", "drop"] = "error"
+    """What to do with an example longer than `seq_length`: never cut silently."""
+
+
+class Pretrain(Training):
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    facts_fraction: Fraction = 0.6
+    """Share of texts that are arithmetic facts; the others are questions to read or with a bare
+    answer."""
+    num_texts: Positive = 100_000
+    """Texts generated for pre-training the tiny base."""
+
+
+class Midtrain(Training):
+    pass
+
+
+class Sft(Training):
+    seq_length: Positive = 20480
+    packing: bool = False
+
+
+class Dpo(Training):
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-7
+    epochs: Annotated[float, Field(gt=0)] = 1
+    beta: Annotated[float, Field(gt=0)] = 0.1
+    """Strength of the pull towards the reference model (the paper gives no value)."""
+    nll_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the chosen response's mean negative log-likelihood (0: plain DPO, the paper)."""
+    rollouts_from: Literal["teacher", "student", "both"] = "teacher"
+    """Whose rollouts make the pairs: the teacher's (paper), or fresh ones of the model itself."""
+    pairs_per_question: Positive = 4
+    """Pairs made from one question, at most."""
+    max_length_ratio: Annotated[float, Field(ge=1)] = 4.0
+    """Drop pairs whose longer response is more than this many times the shorter."""
+    rejects_truncated: bool = False
+    """Let a response that was cut off be the rejected one."""
+    num_questions: Positive = 1000
+    """Questions the student answers for its own pairs."""
+    num_rollouts: Positive = 8
+    """Student rollouts a question."""
+    temperature: Temperature = 0.8
+    """Sampling temperature of the student."""
+
+
+class Rlvr(Section):
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-7
+    """Peak learning rate (paper: 5e-7)."""
+    num_steps: Positive = 200
+    """Sampling steps."""
+    prompts_per_step: Positive = 16
+    """Prompts sampled in a step."""
+    group_size: Annotated[int, Field(ge=2)] = 8
+    """Responses a prompt in a step."""
+    updates_per_step: Positive = 1
+    """Optimizer updates on each step's responses, each on a part of them."""
+    micro_batch_size: Positive = 1
+    """Rows in memory at once."""
+    max_tokens: Positive = 25600
+    """Longest response, in tokens (paper: 25K)."""
+    top_p: TopP = 1.0
+    """Nucleus of sampling; below 1 the update is no longer on-policy."""
+    temperature_start: Annotated[float, Field(gt=0, le=5)] = 1.0
+    """Sampling temperature of the first step (paper: 1.0)."""
+    temperature_end: Annotated[float, Field(gt=0, le=5)] = 0.6
+    """Sampling temperature after annealing (paper: 0.6)."""
+    anneal_fraction: Fraction = 0.5
+    """Share of the steps over which the temperature falls (paper: half); 0 keeps the start."""
+    prompt_optimization: bool = True
+    """Keep prompts whose responses have near-uniform length (paper)."""
+    max_length_spread: Annotated[float, Field(gt=0)] = 0.5
+    """Prompt optimisation: largest standard deviation over mean of the response lengths."""
+    min_pass_rate: Fraction = 0.0
+    """Prompt optimisation: drop prompts solved in a smaller share of the trials."""
+    max_pass_rate: Fraction = 1.0
+    """Prompt optimisation: drop prompts solved in a larger share of the trials."""
+    num_candidates: Positive = 1000
+    """Questions tried for prompt optimisation."""
+    trial_rollouts: Annotated[int, Field(ge=2)] = 8
+    """Trial responses a candidate prompt."""
+    rebalance: bool = True
+    """Reward rebalancing (paper): oversample hard prompts, keep all positives and as many random
+    negatives, drop prompts solved too often."""
+    oversample: Annotated[float, Field(ge=1)] = 2.0
+    """Rebalancing: how many times likelier the hardest prompt is drawn than the easiest."""
+    easy_pass_rate: Fraction = 0.5
+    """Rebalancing: drop a group solved more often than this (paper: for example 50 %)."""
+    scale_by_std: bool = True
+    """Divide advantages by the group's standard deviation (GRPO); false is Dr. GRPO."""
+    clip_low: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Lower clip range of the probability ratio."""
+    clip_high: Annotated[float, Field(gt=0)] = 0.2
+    """Upper clip range of the probability ratio."""
+    kl_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the KL penalty to the stage's starting model."""
