@@ -1,6 +1,6 @@
 import pytest
 
-from minireason.curate.decontaminate import decontaminate
+from minireason.curate.decontaminate import ContaminationIndex, decontaminate
 from minireason.errors import DataError
 from minireason.problems.procedural import generate_questions
 from minireason.records import Question
@@ -40,15 +40,46 @@ def test_share_of_the_evaluation_questions_ngrams_decides():
     assert dropped_by(other, LONG, min_overlap=0.27) == [
         ("e0", "overlaps an evaluation question", 0.27)
     ]
-    assert dropped_by(other, LONG, min_overlap=0.28) == []
+    assert dropped_by(other, LONG, min_overlap=0.28, min_jaccard=0) == []
 
 
 def test_same_template_with_another_number_inside_is_kept():
     assert dropped_by(LONG.replace("60", "75"), LONG) == []
 
 
-def test_short_evaluation_question_is_matched_exactly_only():
-    assert dropped_by("What is 2+2 and then some more words that follow?", "What is 2+2") == []
+def test_same_numbers_and_answer_in_nearly_the_same_words_is_dropped():
+    # 18 words, so 16 triples; the changed word is in 3 of them: 13 shared of 19.
+    assert dropped_by(LONG.replace("travels", "covers"), LONG) == [
+        ("e0", "is nearly an evaluation question", 0.68)
+    ]
+
+
+@pytest.mark.parametrize(
+    "near", ["Find $\\sin 60^\\circ$", "COMPUTE $\\sin\\,60^{\\circ}$ exactly."]
+)
+def test_short_evaluation_question_is_found_in_nearly_the_same_words(near):
+    assert [row[0] for row in dropped_by(near, "Compute $\\sin 60^\\circ$.")] == ["e0"]
+
+
+@pytest.mark.parametrize(
+    ("other", "answer"),
+    [
+        ("What is 2+2 and then some more words that follow after it?", "4"),
+        ("What is 2+3?", "5"),
+        ("What is 2-2?", "0"),
+        ("What is 2+2+1?", "5"),
+        ("Is 2 + 2 a prime?", "no"),
+    ],
+)
+def test_short_evaluation_question_is_not_found_in_another(other, answer):
+    index = ContaminationIndex([Question("e", "What is 2+2?", "4", "t")])
+    assert index.find(Question("q", other, answer, "t")) is None
+
+
+def test_same_wording_with_another_answer_is_no_copy():
+    train = [Question("q", "How many vowels are in SAND?", "1", "t")]
+    evaluation = [Question("e", "How many vowels are in BEADS?", "2", "t")]
+    assert ContaminationIndex(evaluation).find(train[0]) is None
 
 
 def test_zero_overlap_switches_the_ngram_rule_off():
@@ -67,7 +98,9 @@ def test_everything_dropped_is_an_error_with_the_reason():
         decontaminate(questions(LONG), questions(LONG))
 
 
-@pytest.mark.parametrize("settings", [{"ngram": 0}, {"min_overlap": 1.1}, {"min_overlap": -1}])
+@pytest.mark.parametrize(
+    "settings", [{"ngram": 0}, {"min_overlap": 1.1}, {"min_overlap": -1}, {"min_jaccard": 2}]
+)
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(DataError, match="must be"):
         decontaminate([], [], **settings)
@@ -87,3 +120,26 @@ def test_real_benchmarks_are_found_in_themselves(data_folder):
     kept, dropped, _ = decontaminate([*train, *evaluation], evaluation)
     assert {d.question_id for d in dropped} >= {q.id for q in evaluation}
     assert len(kept) >= 0.99 * len(train)
+
+
+def test_real_overlaps_between_math_and_olympiadbench_are_found(data_folder):
+    from minireason.problems.sources import load_questions
+
+    index = ContaminationIndex(
+        load_questions(str(data_folder / "benchmarks" / "olympiadbench.jsonl"))
+    )
+    train = load_questions(
+        str(data_folder / "problems" / "math_train.jsonl"), on_bad_row=lambda error: None
+    )
+    found = {found.question_id for question in train if (found := index.find(question))}
+    assert found == {
+        f"math/train/{name}"
+        for name in (
+            "intermediate_algebra/219",
+            "intermediate_algebra/222",
+            "intermediate_algebra/231",
+            "intermediate_algebra/1229",
+            "precalculus/209",
+            "precalculus/244",
+        )
+    }

@@ -1,11 +1,13 @@
 """Keep evaluation questions out of the training questions.
 
-Two rules. Exact: the normalised texts are equal. Overlap: the training question contains at
+Three rules. Exact: the normalised texts are equal. Overlap: the training question contains at
 least `min_overlap` of the evaluation question's n-grams of `ngram` words, where numbers and
-operators count as words. Generated questions share their wording, so a rule that drops on one
-shared n-gram would delete whole families; as a share of the evaluation question, two questions
-of one template with different numbers stay apart unless the wording between two numbers is long.
-Evaluation questions shorter than `ngram` words are matched exactly only.
+operators count as words. Near: the same numbers and the same answer in nearly the same words, by
+the word triples of `shingles`; this one also finds evaluation questions shorter than an n-gram.
+
+Generated questions share their wording, so a rule that drops on one shared n-gram would delete
+whole families; as a share of the evaluation question, two questions of one template with different
+numbers stay apart unless the wording between two numbers is long.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 
 from minireason.curate.deduplicate import normalised, text_key
 from minireason.curate.ledger import Ledger
+from minireason.curate.near_duplicates import MIN_JACCARD, NearDuplicateIndex
 from minireason.errors import DataError
 from minireason.records import Question
 
@@ -39,35 +42,77 @@ def decontaminate(
     *,
     ngram: int = 8,
     min_overlap: float = 0.8,
+    min_jaccard: float = MIN_JACCARD,
 ) -> tuple[list[Question], list[Contaminated], Ledger]:
     """Training questions that are in no evaluation set, and those dropped with the reason.
 
-    `min_overlap` 0 switches the overlap rule off. Nothing left is a DataError.
+    `min_overlap` and `min_jaccard` are as for `ContaminationIndex`. Nothing left is a DataError.
     """
-    if ngram < 1 or not 0.0 <= min_overlap <= 1.0:
-        raise DataError(
-            f"ngram is {ngram} and min_overlap {min_overlap}; ngram must be 1 or more, "
-            f"min_overlap in [0, 1], where 0 drops exact copies only"
-        )
-    exact = {text_key(q.text): q.id for q in evaluation}
-    index = _NgramIndex(evaluation if min_overlap else (), ngram)
+    index = ContaminationIndex(
+        evaluation, ngram=ngram, min_overlap=min_overlap, min_jaccard=min_jaccard
+    )
     kept: list[Question] = []
     dropped: list[Contaminated] = []
     ledger = Ledger(0)
     for question in questions:
         ledger.num_in += 1
-        evaluation_id, overlap = exact.get(text_key(question.text)), 1.0
-        reason = "equals an evaluation question"
-        if evaluation_id is None:
-            evaluation_id, overlap = index.nearest(question.text)
-            reason = "overlaps an evaluation question"
-        if evaluation_id is None or overlap < min_overlap:
+        found = index.find(question)
+        if found is None:
             kept.append(question)
-            continue
-        ledger.drop(reason)
-        dropped.append(Contaminated(question.id, evaluation_id, reason, overlap))
+        else:
+            ledger.drop(found.reason)
+            dropped.append(found)
     ledger.close(len(kept), "training questions")
     return kept, dropped, ledger
+
+
+class ContaminationIndex:
+    """The evaluation questions, to be asked about training questions one at a time.
+
+    `min_overlap` 0 keeps all but exact copies; `min_jaccard` 0 switches the near rule off.
+    """
+
+    def __init__(
+        self,
+        evaluation: Sequence[Question],
+        *,
+        ngram: int = 8,
+        min_overlap: float = 0.8,
+        min_jaccard: float = MIN_JACCARD,
+    ) -> None:
+        if ngram < 1 or not 0.0 <= min_overlap <= 1.0 or not 0.0 <= min_jaccard <= 1.0:
+            raise DataError(
+                f"ngram is {ngram}, min_overlap {min_overlap} and min_jaccard {min_jaccard}; "
+                f"ngram must be 1 or more, the others in [0, 1], where 0 switches a rule off"
+            )
+        self.min_overlap = min_overlap
+        self._exact = {text_key(q.text): q.id for q in evaluation}
+        self._ngrams = _NgramIndex(evaluation if min_overlap else (), ngram)
+        self._near: NearDuplicateIndex | None = None
+        if min_overlap and min_jaccard:
+            self._near = NearDuplicateIndex(min_jaccard)
+            for question in evaluation:
+                self._near.find_or_add(question.id, question.text, question.answer)
+
+    def find(self, question: Question) -> Contaminated | None:
+        """The evaluation question that a training question repeats, by the first rule that says so.
+
+        `overlap` is 1 for an exact copy, the share of n-grams, or the Jaccard similarity.
+        """
+        evaluation_id = self._exact.get(text_key(question.text))
+        if evaluation_id is not None:
+            return Contaminated(question.id, evaluation_id, "equals an evaluation question", 1.0)
+        evaluation_id, overlap = self._ngrams.nearest(question.text)
+        if evaluation_id is not None and overlap >= self.min_overlap:
+            reason = "overlaps an evaluation question"
+            return Contaminated(question.id, evaluation_id, reason, overlap)
+        if self._near is None:
+            return None
+        near = self._near.find(question.text, question.answer)
+        if near is not None:
+            reason = "is nearly an evaluation question"
+            return Contaminated(question.id, near.id, reason, near.jaccard)
+        return None
 
 
 class _NgramIndex:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
 from minireason.curate.annotate import annotate
-from minireason.curate.decontaminate import decontaminate
+from minireason.curate.decontaminate import Contaminated, decontaminate
 from minireason.curate.deduplicate import deduplicate_questions
 from minireason.errors import DataError
 from minireason.evaluate.benchmarks import benchmark_questions
@@ -17,7 +22,7 @@ from minireason.step import Counts, StepContext
 
 
 def questions(step: StepContext) -> Counts:
-    """Write the training questions to `part-00000.parquet`."""
+    """Write the training questions to `part-00000.parquet`, the dropped to `contaminated.jsonl`."""
     recipe = step.recipe
     bad_rows: list[DataError] = []
     found = [
@@ -31,10 +36,11 @@ def questions(step: StepContext) -> Counts:
         for name in recipe.evaluate.benchmarks
         for question in benchmark_questions(name, recipe.evaluate.limit, recipe.evaluate.seed)
     ]
-    kept, _, overlaps = decontaminate(
+    kept, dropped, overlaps = decontaminate(
         unique, evaluation, ngram=8, min_overlap=recipe.questions.overlap
     )
     write_records(step.folder / "part-00000.parquet", annotate(kept), Question)
+    write_contaminated(step.folder / "contaminated.jsonl", dropped, unique, evaluation)
     return {
         **repeats.as_dict(),
         **overlaps.as_dict(),
@@ -42,6 +48,21 @@ def questions(step: StepContext) -> Counts:
         "dropped: unreadable row": len(bad_rows),
         "out": len(kept),
     }
+
+
+def write_contaminated(
+    path: Path,
+    dropped: Sequence[Contaminated],
+    questions: Sequence[Question],
+    evaluation: Sequence[Question],
+) -> None:
+    """One line for each question that a benchmark asks too: both texts, the rule and how near."""
+    asked, tested = ({q.id: q.text for q in group} for group in (questions, evaluation))
+    rows = [
+        asdict(d) | {"question": asked[d.question_id], "evaluation": tested[d.evaluation_id]}
+        for d in dropped
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def training_questions(recipe: Recipe, source: str, bad_rows: list[DataError]) -> list[Question]:
