@@ -60,7 +60,7 @@ _BLOCKS: tuple[tuple[int, str], ...] = (
     (0x32000, "other"),
 )
 _STARTS = np.array([start for start, _ in _BLOCKS], dtype=np.uint32)
-_FORMULA = re.compile(r"\$[^$]*\$|\\[A-Za-z]+")
+_FORMULA = re.compile(r"\$[^$]*\$|\\[A-Za-z]+|(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
 
 
 def letters_by_script(text: str) -> dict[str, int]:
