@@ -120,3 +120,11 @@ def test_real_set_has_no_pair_of_equal_words_left(data_folder):
     prints = [fingerprint(q.text, q.answer) for q in kept]
     assert 0.8 * len(questions) < len(kept) < 0.95 * len(questions)
     assert len(set(prints)) == len([p for p in prints if p.shingles])
+
+
+def test_memory_grows_by_what_a_question_holds():
+    index = NearDuplicateIndex()
+    empty = index.num_bytes
+    index.find_or_add("ab", "a b c d e")
+    # 3 shingles and 12 chain entries of 4 bytes, a key, an end, and the id with its reference.
+    assert index.num_bytes - empty == 3 * 4 + 12 * 4 + 4 + 8 + "ab".__sizeof__() + 8

@@ -16,8 +16,8 @@ from minireason.curate.classifier import Prediction, carried_classifier
 from minireason.curate.rules import domain_by_words, level_by_steps, stated_domain, stated_level
 from minireason.records import Question
 
-# Above these the classifier is right more often than the rules, on held-out questions of its own
-# sources and on those of others (docs/data.md).
+# Above these the classifier is right more often than the rules on held-out questions of its own
+# sources; on other sources the domain still is, the level is a guess by either (docs/data.md).
 MIN_DOMAIN_PROBABILITY = 0.4
 MIN_LEVEL_PROBABILITY = 0.5
 

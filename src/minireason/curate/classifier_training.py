@@ -75,7 +75,7 @@ def train(rows: Sequence[Labelled], num_features: int = NUM_FEATURES) -> Classif
         raise DataError(
             f"domains are {domains} and levels {levels}; give questions of two or more of each"
         )
-    vectors = TfidfVectorizer(analyzer=tokens, min_df=_MIN_QUESTIONS, norm=None)
+    vectors = TfidfVectorizer(analyzer=_sorted_tokens, min_df=_MIN_QUESTIONS, norm=None)
     values = vectors.fit_transform([row.text for row in rows])
     weights, _ = _fit(rows, values)
     largest = np.abs(weights * vectors.idf_[:, None]).max(axis=1)
@@ -91,6 +91,10 @@ def train(rows: Sequence[Labelled], num_features: int = NUM_FEATURES) -> Classif
         domains=tuple(domains),
         levels=tuple(levels),
     )
+
+
+def _sorted_tokens(text: str) -> list[str]:
+    return sorted(tokens(text))  # a set's order differs between processes, and with it the sums
 
 
 _TARGETS = {"domain": _STRENGTH, "level": _LEVEL_STRENGTH}
