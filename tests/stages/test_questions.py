@@ -62,6 +62,20 @@ def test_a_question_of_a_benchmark_is_dropped_and_counted(collect, rows_file):
     assert sum(n for name, n in counts.items() if name.startswith("dropped: ")) == 3
 
 
+def test_what_a_benchmark_asks_too_is_written_with_both_texts(collect, rows_file, tmp_path):
+    held_out = benchmark_questions(BENCHMARK)[0]
+    collect([rows_file([*ROWS, {"question": held_out.text.upper(), "answer": held_out.answer}])])
+    [line] = (tmp_path / "contaminated.jsonl").read_text().splitlines()
+    assert json.loads(line) == {
+        "question_id": "train/6",
+        "evaluation_id": held_out.id,
+        "reason": "equals an evaluation question",
+        "overlap": 1.0,
+        "question": held_out.text.upper(),
+        "evaluation": held_out.text,
+    }
+
+
 def test_only_exact_copies_are_dropped_where_overlap_is_off(collect, rows_file):
     # Nine of its ten 8-grams are the benchmark's: dropped at 0.8, kept at 0 (exact copies only).
     text = max((q.text for q in benchmark_questions(BENCHMARK)), key=lambda t: len(t.split()))

@@ -1,4 +1,4 @@
-"""Is a question one that came before, in slightly other words?
+"""Near-duplicate questions: those that came before in slightly other words.
 
 MinHash finds candidates (rensa's C-MinHash, 12 hashes, of which one must agree: 0.986 of the pairs
 with Jaccard similarity 0.3 are found, 0.9998 of those with 0.5); the shingles themselves then
