@@ -73,18 +73,6 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Contaminated:
-    """A training question that was dropped, the evaluation question it overlaps, and how much."""
-
-    question_id: str
-    text: str
-    evaluation_id: str
-    evaluation_text: str
-    reason: str
-    overlap: float
-
-
-@dataclass(frozen=True, slots=True)
 class Annotation:
     """What curation knows of a rollout, and why stage 1 does not imitate it (empty: it does).
 

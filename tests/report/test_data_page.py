@@ -1,11 +1,12 @@
 import json
+from dataclasses import asdict
 from html.parser import HTMLParser
 
 import pytest
 
+from minireason.curate.decontaminate import Contaminated
 from minireason.records import (
     Annotation,
-    Contaminated,
     Example,
     Question,
     Rollout,
@@ -51,13 +52,13 @@ def annotation(question_id, index, num_tokens, dropped="", **more):
 def curated(tmp_path):
     """A run folder with three curated rollouts of two questions."""
     run = tmp_path / "run"
-    for name in ("questions/contaminated", "rollout", "curate/annotations", "curate/sft"):
+    for name in ("questions", "rollout", "curate/annotations", "curate/sft"):
         (run / name).mkdir(parents=True)
     (run / "curate" / "manifest.json").write_text(json.dumps({"rows": ROWS}))
     questions = [Question("a", f"What? {EVIL}", "1", "t"), Question("b", "Who?", "2", "t")]
     write_records(run / "questions" / "part-00000.parquet", questions, Question)
     overlap = Contaminated("x", "mine", "y", f"theirs {EVIL}", "overlaps", 0.85)
-    write_records(run / "questions/contaminated/part-00000.parquet", [overlap], Contaminated)
+    (run / "questions" / "contaminated.jsonl").write_text(json.dumps(asdict(overlap)) + "\n")
     keys = [("a", 0), ("a", 1), ("b", 0)]
     rollouts = [Rollout(q, i, f"response {q}{i} {EVIL}", "m", "stop") for q, i in keys]
     write_records(run / "rollout" / "part-00000.parquet", rollouts, Rollout)

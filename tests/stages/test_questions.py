@@ -71,8 +71,8 @@ def test_what_a_benchmark_asks_too_is_written_with_both_texts(collect, rows_file
         "evaluation_id": held_out.id,
         "reason": "equals an evaluation question",
         "overlap": 1.0,
-        "question": held_out.text.upper(),
-        "evaluation": held_out.text,
+        "text": held_out.text.upper(),
+        "evaluation_text": held_out.text,
     }
 
 
@@ -90,6 +90,29 @@ def test_only_exact_copies_are_dropped_where_overlap_is_off(collect, rows_file):
 def test_a_repeated_question_is_dropped_and_counted(collect, rows_file):
     counts, found = collect([rows_file([*ROWS, ROWS[0]])])
     assert (counts["in"], counts["dropped: duplicate question"], len(found)) == (6, 1, 5)
+
+
+def test_a_question_in_slightly_other_words_is_dropped_unless_allowed(collect, rows_file):
+    one = "Anna buys 3 red apples and 4 green pears on the market in town. How many has she?"
+    rows = [{"question": text, "answer": "7"} for text in (one, one.replace("town", "the town"))]
+    counts, found = collect([rows_file([*ROWS, *rows])])
+    assert (len(found), counts["dropped: nearly a duplicate question"]) == (6, 1)
+    assert len(collect([rows_file([*ROWS, *rows])], near_duplicates=0)[1]) == 7
+
+
+def test_one_id_in_two_sources_is_refused(collect, rows_file):
+    sources = [
+        rows_file([{"id": "q", "question": f"What is {n} plus 1?", "answer": n + 1}], f"{n}.jsonl")
+        for n in (1, 2)
+    ]
+    with pytest.raises(DataError, match="id 'q' is in two sources"):
+        collect(sources)
+
+
+def test_everything_dropped_is_an_error_with_the_reason(collect, rows_file):
+    held_out = benchmark_questions(BENCHMARK)[0]
+    with pytest.raises(DataError, match="no training questions left of 1 rows; dropped: 1 equals"):
+        collect([rows_file([{"question": held_out.text, "answer": held_out.answer}])])
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from minireason.curate.deduplicate import normalised, text_key
-from minireason.curate.ledger import Ledger
 from minireason.curate.near_duplicates import MIN_JACCARD, NearDuplicateIndex
 from minireason.errors import DataError
 from minireason.records import Question
@@ -28,42 +27,14 @@ _WORDS = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?|[-+*/=<>^]")
 
 @dataclass(frozen=True, slots=True)
 class Contaminated:
-    """A training question that was dropped, the evaluation question it equals, and why."""
+    """A training question, the evaluation question it repeats, the rule that says so, how near."""
 
     question_id: str
+    text: str
     evaluation_id: str
+    evaluation_text: str
     reason: str
     overlap: float
-
-
-def decontaminate(
-    questions: Iterable[Question],
-    evaluation: Sequence[Question],
-    *,
-    ngram: int = 8,
-    min_overlap: float = 0.8,
-    min_jaccard: float = MIN_JACCARD,
-) -> tuple[list[Question], list[Contaminated], Ledger]:
-    """Training questions that are in no evaluation set, and those dropped with the reason.
-
-    `min_overlap` and `min_jaccard` are as for `ContaminationIndex`. Nothing left is a DataError.
-    """
-    index = ContaminationIndex(
-        evaluation, ngram=ngram, min_overlap=min_overlap, min_jaccard=min_jaccard
-    )
-    kept: list[Question] = []
-    dropped: list[Contaminated] = []
-    ledger = Ledger(0)
-    for question in questions:
-        ledger.num_in += 1
-        found = index.find(question)
-        if found is None:
-            kept.append(question)
-        else:
-            ledger.drop(found.reason)
-            dropped.append(found)
-    ledger.close(len(kept), "training questions")
-    return kept, dropped, ledger
 
 
 class ContaminationIndex:
@@ -86,6 +57,7 @@ class ContaminationIndex:
                 f"ngram must be 1 or more, the others in [0, 1], where 0 switches a rule off"
             )
         self.min_overlap = min_overlap
+        self._texts = {q.id: q.text for q in evaluation}
         self._exact = {text_key(q.text): q.id for q in evaluation}
         self._ngrams = _NgramIndex(evaluation if min_overlap else (), ngram)
         self._near: NearDuplicateIndex | None = None
@@ -99,20 +71,22 @@ class ContaminationIndex:
 
         `overlap` is 1 for an exact copy, the share of n-grams, or the Jaccard similarity.
         """
-        evaluation_id = self._exact.get(text_key(question.text))
-        if evaluation_id is not None:
-            return Contaminated(question.id, evaluation_id, "equals an evaluation question", 1.0)
-        evaluation_id, overlap = self._ngrams.nearest(question.text)
-        if evaluation_id is not None and overlap >= self.min_overlap:
-            reason = "overlaps an evaluation question"
-            return Contaminated(question.id, evaluation_id, reason, overlap)
-        if self._near is None:
-            return None
-        near = self._near.find(question.text, question.answer)
+        exact = self._exact.get(text_key(question.text))
+        if exact is not None:
+            return self._found(question, exact, "equals an evaluation question", 1.0)
+        nearest, overlap = self._ngrams.nearest(question.text)
+        if nearest is not None and overlap >= self.min_overlap:
+            return self._found(question, nearest, "overlaps an evaluation question", overlap)
+        near = self._near.find(question.text, question.answer) if self._near else None
         if near is not None:
-            reason = "is nearly an evaluation question"
-            return Contaminated(question.id, near.id, reason, near.jaccard)
+            return self._found(question, near.id, "is nearly an evaluation question", near.jaccard)
         return None
+
+    def _found(
+        self, question: Question, evaluation_id: str, reason: str, overlap: float
+    ) -> Contaminated:
+        text = self._texts[evaluation_id]
+        return Contaminated(question.id, question.text, evaluation_id, text, reason, overlap)
 
 
 class _NgramIndex:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
 
-from minireason.curate.ledger import Ledger
 from minireason.records import Question
 
 # LaTeX that changes how a formula is spaced or delimited, never what it says.
@@ -30,26 +28,24 @@ def text_key(text: str) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
-def deduplicate_questions(questions: Iterable[Question]) -> tuple[list[Question], Ledger]:
-    """The first of each group of equal questions.
+class SeenQuestions:
+    """The questions that came so far: 16 bytes of key and the answer of each."""
 
-    A repeat whose answer differs has its own reason in the ledger, since one of the two is wrong.
-    """
-    kept: list[Question] = []
-    answers: dict[bytes, str] = {}
-    ledger = Ledger(0)
-    for question in questions:
-        ledger.num_in += 1
+    def __init__(self) -> None:
+        self._answers: dict[bytes, str] = {}
+
+    def repeats(self, question: Question) -> str:
+        """Why a question is not new, or nothing: then it counts as seen.
+
+        A repeat whose answer differs has its own reason, since one of the two is wrong.
+        """
         key = text_key(question.text)
-        if key not in answers:
-            answers[key] = question.answer
-            kept.append(question)
-        elif normalised(question.answer) == normalised(answers[key]):
-            ledger.drop("duplicate question")
-        else:
-            ledger.drop("duplicate question with another answer")
-    ledger.close(len(kept), "questions")
-    return kept, ledger
+        if key not in self._answers:
+            self._answers[key] = question.answer
+            return ""
+        if normalised(question.answer) == normalised(self._answers[key]):
+            return "duplicate question"
+        return "duplicate question with another answer"
 
 
 def response_key(response: str) -> bytes:

@@ -41,9 +41,15 @@ class Questions(Section):
     """Column of the worked solution, where there is one; empty tries the usual names."""
     bad_rows: Literal["error", "drop"] = "error"
     """What to do with a row that has no question or no answer; dropped ones are counted."""
+    near_duplicates: Fraction = 0.3
+    """Drop a question with the numbers and answer of an earlier one and at least this share of its
+    word triples (Jaccard); 0 keeps all but exact copies."""
     overlap: Fraction = 0.8
     """Drop a training question holding at least this share of a benchmark question's 8-grams;
     0 keeps all but exact copies."""
+    annotator: str = ""
+    """Model on the judge's server that is asked for domain and level where the source names none
+    (paper: language models); empty leaves it to a classifier and rules."""
 
 
 class RolloutSettings(Section):

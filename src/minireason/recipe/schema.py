@@ -97,6 +97,8 @@ class Recipe(Section):
                 f"rollout.teacher is {self.rollout.teacher!r} and rollout.sources is "
                 f"{self.rollout.sources}; the recorded teacher needs sources, the others have none"
             )
+        if self.questions.annotator and not self.judge.base_url:
+            raise ValueError("questions.annotator names a model and judge.base_url no server of it")
         if self.judge.base_url and not self.judge.model:
             raise ValueError("judge.model is empty; the judge's server is asked for a model")
         if len(self.rollout.prices) not in (0, 2):

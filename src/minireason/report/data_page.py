@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,6 @@ from typing import Any
 from markupsafe import Markup
 
 from minireason.account import Account, accounts
-from minireason.records import Contaminated, iter_records
 from minireason.report.bars import histogram_chart
 from minireason.report.data_flow import flow_lines
 from minireason.report.data_summary import KEPT, DataSample, DataSummary
@@ -46,7 +47,7 @@ def page_values(run: RunData, data: DataSummary, run_dir: Path) -> dict[str, Any
         "charts": _charts(data),
         "reasons": _reasons(sets[""], data),
         "kept": data.samples.get(KEPT, []),
-        "contaminated": _contaminated(run_dir / "questions" / "contaminated"),
+        "contaminated": _contaminated(run_dir / "questions" / "contaminated.jsonl"),
     }
 
 
@@ -90,12 +91,13 @@ def _reasons(account: Account, data: DataSummary) -> list[Reason]:
     ]
 
 
-def _contaminated(folder: Path) -> list[Contaminated]:
-    """A few questions that an evaluation asks too, the least obvious first."""
-    if not folder.is_dir():
+def _contaminated(path: Path) -> list[dict[str, Any]]:
+    """A few questions that a benchmark asks too, the least obvious first."""
+    if not path.is_file():
         return []
-    found = sorted(iter_records(folder, Contaminated), key=lambda c: (c.overlap, c.question_id))
-    return found[:_OVERLAPS]
+    with path.open(encoding="utf-8") as lines:
+        found = (json.loads(line) for line in lines)
+        return heapq.nsmallest(_OVERLAPS, found, key=lambda c: (c["overlap"], c["question_id"]))
 
 
 def ending(response: str) -> str:
