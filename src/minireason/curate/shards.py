@@ -113,13 +113,14 @@ def _work(job: ShardJob) -> None:
 
 def _annotate(job: ShardJob, rules: ShardRules, count_tokens: CountTokens) -> None:
     """Write the examples and then the annotations of one shard."""
-    name = job.rollouts.name
+    name, selection = job.rollouts.name, rules.selection
     verdicts = iter_records(rules.verdicts / name, Verdict)
     rollouts = iter_records(job.rollouts, Rollout)
     groups = list(judged_groups(job.questions, rollouts, verdicts))
-    counts = iter(count_tokens([j.rollout.response for group in groups for j in group]))
+    texts = list(dict.fromkeys(j.rollout.response for group in groups for j in group))
+    num_tokens = dict(zip(texts, count_tokens(texts), strict=True))
     annotated = [
-        (group, annotate_group(group, [next(counts) for _ in group], rules.selection))
+        (group, annotate_group(group, [num_tokens[j.rollout.response] for j in group], selection))
         for group in groups
     ]
     examples = (
