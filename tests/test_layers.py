@@ -10,7 +10,7 @@ FILES = sorted(SRC.rglob("*.py"))
 
 # From the bottom up. The parts of one line do not import each other.
 LAYERS = [
-    ["errors", "seeding"],
+    ["errors", "seeding", "conventions"],
     ["records", "recipe", "runfolder", "progress"],
     ["recipe_file", "tables"],
     ["messages", "step"],

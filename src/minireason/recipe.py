@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from minireason.conventions import Conventions
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -108,6 +110,15 @@ class Verify(Section):
     """Memory limit of a verification worker."""
     workers: Positive = 1
     """Worker processes for symbolic comparisons; none starts before one is needed."""
+    conventions: dict[str, bool | int] = {}
+    """What counts as the same answer where notation leaves a choice, as far as it differs from the
+    defaults (docs/verification.md): `{rounded_digits = 0}`."""
+
+    @field_validator("conventions")
+    @classmethod
+    def _known(cls, given: dict[str, bool | int]) -> dict[str, bool | int]:
+        Conventions.from_settings(given)
+        return given
 
 
 class Curate(Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from minireason.conventions import Conventions
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel, choose_device, load_model, save_model
 from minireason.model.threads import use_threads
@@ -45,7 +46,8 @@ def open_policy(recipe: Recipe, language_model: LanguageModel, name: str) -> Pol
 
 def open_verifier(recipe: Recipe) -> Verifier:
     settings = recipe.verify
-    return Verifier(settings.timeout_s, settings.memory_mb, settings.workers)
+    conventions = Conventions.from_settings(settings.conventions)
+    return Verifier(settings.timeout_s, settings.memory_mb, settings.workers, conventions)
 
 
 def judged_rollouts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from minireason.conventions import Conventions
 from minireason.records import (
     Question,
     Rollout,
@@ -24,7 +25,12 @@ def verify(step: StepContext) -> Counts:
     shards = parquet_files(step.inputs["rollout"])
     counts: Counter[str] = Counter()
     with (
-        Verifier(settings.timeout_s, settings.memory_mb, settings.workers) as verifier,
+        Verifier(
+            settings.timeout_s,
+            settings.memory_mb,
+            settings.workers,
+            Conventions.from_settings(settings.conventions),
+        ) as verifier,
         step.progress.track("verify") as advance,
     ):
         for number, shard in enumerate(shards):

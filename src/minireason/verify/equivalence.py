@@ -17,7 +17,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from minireason.verify.choice import choice_letter, is_choice
-from minireason.verify.conventions import Conventions
+from minireason.conventions import Conventions
 from minireason.verify.normalize import normalize, plain_text
 from minireason.verify.polynomial import read_polynomial
 from minireason.verify.reading import Answer, read, read_rational

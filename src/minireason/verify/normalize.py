@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from minireason.verify.conventions import Conventions
+from minireason.conventions import Conventions
 
 _CHARACTERS = str.maketrans(
     {

@@ -17,7 +17,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from minireason.verify.conventions import Conventions
+from minireason.conventions import Conventions
 from minireason.verify.equivalence import Comparison, UnreadableError, compare
 
 _ALARM_MARGIN_S = 1.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from minireason.verify.choice import is_choice
-from minireason.verify.conventions import Conventions
+from minireason.conventions import Conventions
 from minireason.verify.equivalence import MAX_LENGTH, Comparison, compare
 from minireason.verify.extract import extract, extract_reference
 from minireason.verify.worker import Task, WorkerPool

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from minireason.errors import MinireasonError
-from minireason.verify.conventions import Conventions
+from minireason.conventions import Conventions
 from minireason.verify.equivalence import Comparison
 
 _START_LIMIT_S = 120.0
