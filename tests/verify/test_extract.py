@@ -140,3 +140,9 @@ def test_unmarked_answers_are_the_last_number_if_asked(response, answer, rule):
 
 def test_unmarked_answers_are_none_if_not_asked():
     assert extract("First 3, then 4.\nTherefore she has 12 apples.").rule == "none"
+
+
+def test_a_lone_letter_counts_at_the_end_only():
+    assert extract("We see:\nSo it is (B).", is_choice=True).text == "B"
+    far = "Maybe (B)\n" + "but let us see what else holds here.\n" * 20
+    assert extract(far, is_choice=True).rule == "none"

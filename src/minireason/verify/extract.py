@@ -102,7 +102,7 @@ def _apply_rules(text: str, is_choice: bool) -> Extraction:
         return Extraction(hashes, "hashes")
     if phrase := _last_phrase(tail, is_choice):
         return Extraction(phrase, "phrase")
-    if is_choice and (letter := _last_letter(tail)):
+    if is_choice and (letter := _last_letter(tail[-_SHORT:])):
         return Extraction(letter, "choice")
     short = text.strip() if len(text) <= 2 * _SHORT else ""
     is_answer = "\n" not in short and not _NO_VALUE.match(short) and not _PHRASE.search(short)

@@ -15,13 +15,14 @@ Shape = Literal["leaf", "list", "set", "group", "union", "matrix"]
 
 _MAX_DEPTH = 12
 _MAX_EXPONENT = 400
-_DECIMAL = r"(?:\d+\.?\d*|\.\d+)"
+_DECIMAL = r"(?:\d+(?:\.\d*)?|\.\d+)"
 _NUMBER = re.compile(rf"[+-]?{_DECIMAL}")
 _QUOTIENT = re.compile(
     rf"([+-]?)(?:\\frac\{{([+-]?{_DECIMAL})\}}\{{([+-]?{_DECIMAL})\}}|({_DECIMAL})/({_DECIMAL}))"
 )
 _MIXED = re.compile(r"([+-]?)(\d+)\\frac\{(\d+)\}\{(\d+)\}")
 _SCIENTIFIC = re.compile(rf"([+-]?{_DECIMAL})(?:[eE]|\*10\^)\{{?([+-]?\d+)\}}?")
+_BASED = re.compile(r"(-?)([0-9][0-9A-Za-z]*)_(?:\{(\d{1,2})\}|(\d))")
 _NAME = r"\\?[a-zA-Z]+'?(?:_(?:\{\w+\}|\w))?(?:\(\w\))?"
 _NAMES = re.compile(rf"{_NAME}|\({_NAME}(?:,{_NAME})*\)|{_NAME}:{_NAME}")
 _MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
@@ -51,7 +52,7 @@ def read_rational(text: str) -> Fraction | None:
     fraction the juxtaposition is ambiguous and is not read here.
     """
     if text.endswith("%"):
-        value = read_rational(text[:-1])
+        value = None if text.endswith("%%") else read_rational(text[:-1])
         return None if value is None else value / 100
     while text.startswith("{") and text.endswith("}") and text.count("{") == 1:
         text = text[1:-1]
@@ -67,6 +68,18 @@ def read_rational(text: str) -> Fraction | None:
     if match and abs(int(match[2])) <= _MAX_EXPONENT:
         return Fraction(match[1]) * Fraction(10) ** int(match[2])
     return None
+
+
+def read_based(text: str) -> tuple[int, int] | None:
+    """Value and base of an integer such as `4343_6` or `1A_{16}`; None for anything else."""
+    match = _BASED.fullmatch(text)
+    base = int(match[3] or match[4]) if match else 0
+    if match is None or not 2 <= base <= 36:
+        return None
+    try:
+        return int(match[1] + match[2], base), base
+    except ValueError:
+        return None
 
 
 def _signed(sign: str, value: Fraction) -> Fraction:

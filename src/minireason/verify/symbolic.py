@@ -18,7 +18,8 @@ from dataclasses import asdict
 from typing import Any
 
 from minireason.conventions import Conventions
-from minireason.verify.equivalence import Comparison, UnreadableError, compare
+from minireason.verify.equivalence import Comparison, compare
+from minireason.verify.matcher import UnreadableError
 
 _ALARM_MARGIN_S = 1.0
 _IDLE_CHECK_S = 5.0
