@@ -1,6 +1,6 @@
 import pytest
 
-from minireason.verify.alignment import align_case, align_logs
+from minireason.verify.alignment import align_angles, align_case, align_logs
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,8 @@ def test_a_letter_takes_the_case_of_the_reference_unless_both_cases_occur(gold, 
 )
 def test_a_logarithm_of_no_base_takes_the_base_that_the_other_side_names(gold, given, expected):
     assert align_logs(gold, given) == expected
+
+
+def test_degrees_are_radians_beside_a_pi_only():
+    assert align_angles(r"\frac{\pi}{4}", r"45^\circ") == (r"\frac{\pi}{4}", r"\frac{45\pi}{180}")
+    assert align_angles("45", "45°") == ("45", "45°")

@@ -8,6 +8,8 @@ _LETTER = re.compile(r"\\[a-zA-Z]+|[a-zA-Z]")
 _BARE_LOG = re.compile(r"\\log(?![a-zA-Z_])")
 _NATURAL_LOG = re.compile(r"\\ln(?![a-zA-Z])")
 _TEN_LOG = re.compile(r"\\log_\{?10\}?(?!\d)|\\lg(?![a-zA-Z])")
+_DEGREES = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)\s*(?:\^\s*\{?\s*\\circ\s*\}?|°|\\degree)")
+_RADIANS = re.compile(r"\\pi(?![a-zA-Z])|π")
 _CONSTANTS = frozenset("eEiI")
 
 
@@ -41,3 +43,13 @@ def _with_base_of(text: str, other: str) -> str:
     if is_natural == is_ten or _NATURAL_LOG.search(text) or _TEN_LOG.search(text):
         return text
     return _BARE_LOG.sub(r"\\ln" if is_natural else r"\\log_{10}", text)
+
+
+def align_angles(gold: str, given: str) -> tuple[str, str]:
+    """Both, not yet normalised, with degrees in radians if only the other side has a pi."""
+    return _in_radians(gold, given), _in_radians(given, gold)
+
+
+def _in_radians(text: str, other: str) -> str:
+    is_other = bool(_RADIANS.search(other)) and not _RADIANS.search(text)
+    return _DEGREES.sub(r"\\frac{\1\\pi}{180}", text) if is_other else text

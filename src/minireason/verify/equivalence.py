@@ -18,7 +18,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from minireason.conventions import Conventions
-from minireason.verify.alignment import align_case, align_logs
+from minireason.verify.alignment import align_angles, align_case, align_logs
 from minireason.verify.choice import choice_letter, is_choice, option_text
 from minireason.verify.clock import same_time
 from minireason.verify.matcher import Matcher, Symbolic, UnreadableError
@@ -73,8 +73,7 @@ def compare(
             return compare(option, answer, "expression", conventions, symbolic)
     if conventions.decimal_comma and _equal_with_decimal_comma(reference, answer):
         return Comparison("correct", "rational")
-    gold = normalize(reference, conventions, kind)
-    given = normalize(answer, conventions, kind)
+    gold, given = (normalize(text, conventions, kind) for text in align_angles(reference, answer))
     if not gold or not given:
         return Comparison("unknown", "input", f"the {'answer' if gold else 'reference'} is blank")
     if gold == given:

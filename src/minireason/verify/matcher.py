@@ -40,6 +40,8 @@ class Matcher:
     def equal(self, gold: Answer, given: Answer) -> bool | None:
         if gold.name and given.name and gold.name != given.name and "~" not in gold.name:
             return self._ask(f"{gold.name}={gold.text}", f"{given.name}={given.text}")
+        if "=" in (given.text if gold.name else gold.text if given.name else ""):
+            return self._ask(_whole(gold), _whole(given))
         if gold.text == given.text:
             return True
         if gold.shape == given.shape == "leaf":
@@ -101,6 +103,8 @@ class Matcher:
         """Integers in the base that the reference is in; None where it says no base."""
         expected, found = read_based(gold), read_based(given)
         if expected is None:
+            if found is not None and found[1] == 10:
+                return read_rational(gold) == found[0]
             if found is not None and read_rational(gold) is not None:
                 raise UnreadableError("the answer names a base and the reference does not")
             return None
@@ -148,6 +152,10 @@ class Matcher:
             return None
         self.used.add("symbolic")
         return self.symbolic(gold, given)
+
+
+def _whole(answer: Answer) -> str:
+    return f"{answer.name}={answer.text}" if answer.name and answer.name != "~" else answer.text
 
 
 def _rounds_to(exact: Fraction, decimal: str, digits: int) -> bool:

@@ -76,6 +76,11 @@ _TRAILING_TEXT = re.compile(
     + r")*\s*(?:\^\{?-?\d\}?)?\s*$"
 )
 _TRAILING_UNIT = re.compile(r"(?<=[\d})])\s*" + _UNITS + r"\s*(?:\^\{?[23]\}?)?\s*$")
+_TRAILING_WORDS = re.compile(r"(?<=[\d})]) (?:[a-z]{4,}|per|of)(?: [a-z]+)*$", re.IGNORECASE)
+_VALUE_WORD = re.compile(
+    r"factorial|squared|cubed|root|plus|minus|times|over|divided|less|more|least|most|modulo|base|"
+    r"theta|alpha|beta|percent|choose|mod\b|power|infin|except|than"
+)
 _PERCENT = re.compile(r"\s*(?:\\?%|(?<=[\d}) ])(?:percent(?:age)?|pct)\b)")
 _DEGREES = re.compile(r"\^\{?\s*\\circ\s*\}?")
 _BARE_FRAC = re.compile(r"\\frac\s*(\d|\{[^{}]*\}|\\pi)\s*(\d|[a-z]|\{[^{}]*\}|\\pi)")
@@ -147,7 +152,7 @@ def _words(text: str, conventions: Conventions) -> str:
     text = _PERCENT.sub("%", text)
     if conventions.units_optional:
         text = _TRAILING_TEXT.sub("", text)
-        unit = _TRAILING_UNIT.search(text)
+        unit = _TRAILING_UNIT.search(text) or _trailing_words(text)
         if unit and not re.search("[a-zA-Z]", _COMMAND.sub("", text[: unit.start()])):
             text = text[: unit.start()]
     text = re.sub(_TEXT, r" \1 ", text)
@@ -156,6 +161,13 @@ def _words(text: str, conventions: Conventions) -> str:
     text = _DEGREES.sub("", text)
     text = _PLAIN_NAME.sub(lambda m: _PLAIN_NAMES.get(m[1], r"\infty") + " ", text)
     return re.sub(r"(?<![\w)}])\+\s*(?=\\infty)", "", text).strip()
+
+
+def _trailing_words(text: str) -> re.Match[str] | None:
+    """What is counted, `17 apples`, unless the words may change the number."""
+    words = _TRAILING_WORDS.search(text)
+    folded = words[0].casefold() if words else ""
+    return None if _VALUE_WORD.search(folded) or names_number(folded) else words
 
 
 def _numbers(text: str, thousands: bool) -> str:

@@ -21,6 +21,7 @@ _QUOTIENT = re.compile(
     rf"([+-]?)(?:\\frac\{{([+-]?{_DECIMAL})\}}\{{([+-]?{_DECIMAL})\}}|({_DECIMAL})/({_DECIMAL}))"
 )
 _MIXED = re.compile(r"([+-]?)(\d+)\\frac\{(\d+)\}\{(\d+)\}")
+_REPEATING = re.compile(r"([+-]?)(\d*)\.(\d*)\\(?:overline|bar)\{(\d+)\}")
 _SCIENTIFIC = re.compile(rf"([+-]?{_DECIMAL})(?:[eE]|\*10\^)\{{?([+-]?\d+)\}}?")
 _BASED = re.compile(r"(-?)([0-9][0-9A-Za-z]*)_(?:\{(\d{1,2})\}|(\d))")
 _NAME = r"\\?[a-zA-Z]+'?(?:_(?:\{\w+\}|\w))?(?:\(\w\))?"
@@ -64,6 +65,10 @@ def read_rational(text: str) -> Fraction | None:
     if match := _MIXED.fullmatch(text):
         whole, top, bottom = Fraction(match[2]), Fraction(match[3]), Fraction(match[4])
         return _signed(match[1], whole + top / bottom) if top < bottom else None
+    if match := _REPEATING.fullmatch(text):
+        start = Fraction(f"{match[2] or 0}.{match[3] or 0}")
+        period = Fraction(int(match[4]), 10 ** len(match[4]) - 1)
+        return _signed(match[1], start + period / 10 ** len(match[3]))
     match = _SCIENTIFIC.fullmatch(text)
     if match and abs(int(match[2])) <= _MAX_EXPONENT:
         return Fraction(match[1]) * Fraction(10) ** int(match[2])
@@ -130,7 +135,8 @@ def _read_brackets(text: str, depth: int) -> Answer:
     matrix = _MATRIX.fullmatch(text)
     if matrix and r"\begin" not in matrix[2]:
         rows = [row.strip() for row in matrix[2].split("\\\\") if row.strip()]
-        return Answer(text, "matrix", tuple(_read_row(row, depth) for row in rows), matrix[1])
+        brackets = "|" if matrix[1].startswith(("v", "V")) else ""
+        return Answer(text, "matrix", tuple(_read_row(row, depth) for row in rows), brackets)
     if _RATIO.fullmatch(text):
         return Answer(text, "group", tuple(read(t, depth + 1) for t in text.split(":")), ":")
     if text.startswith(r"\{") and text.endswith(r"\}"):
