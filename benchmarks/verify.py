@@ -22,9 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from minireason.verify import Conventions, Verifier
+from minireason.verify.choice import is_choice, with_option
 from minireason.verify.extract import extract
 
 Row = dict[str, Any]
+VALUES = {"correct": True, "incorrect": False, "unknown": None}
 Judge = Callable[[list[Row]], list[bool | None]]
 
 TRAP = Path("/tmp/minireason-was-here")
@@ -40,6 +42,33 @@ HOSTILE = {
     "one megabyte": "1+" * 500_000 + "1",
     "megabyte of braces": "{" * 1_000_000,
     "many boxes": r"\boxed{" * 20_000,
+    "megabyte of digits": "1" * 1_000_000,
+    "megabyte of commas": "," * 1_000_000,
+    "megabyte of spaces": " " * 1_000_000 + "1",
+    "megabyte of backslashes": "\\" * 1_000_000,
+    "megabyte of dollars": "$" * 1_000_000,
+    "megabyte of phrases": "the answer is " * 70_000,
+    "megabyte of boxes": r"\boxed{1} and " * 70_000,
+    "digits": "1" * 1_999 + "!",
+    "commas": "1," * 999 + "!",
+    "spaces": "1 " * 999 + "!",
+    "percent signs": "%" * 1_999,
+    "units": r"1\text{m}" * 200 + "!",
+    "degrees": r"1^\circ" * 280 + r"\sin x",
+    "tower of roots": r"\sqrt{" * 280 + "2" + "}" * 280,
+    "tower of exponents": "x^{" * 480 + "2" + "}" * 480,
+    "deep tuples": "(1," * 480 + "2" + ")" * 480,
+    "plus-minus": r"\pm 1" * 300,
+    "product": r"\prod_{k=1}^{10^{9}} k",
+    "power": "2^{2^{40}}-x",
+    "decimal power": "1.0000001^{10^{12}}",
+    "large exponent": "10^{10^{10}}x",
+    "nested logarithm": r"\log(" * 100 + "2" + ")" * 100,
+    "long matrix": r"\begin{pmatrix}" + "1 & " * 450 + r"1\end{pmatrix}",
+    "long set": r"\{" + ",".join(f"x_{{{i}}}" for i in range(250)) + r"\}",
+    "sympy": 'sympy.sympify(\'__import__("os").system("touch /tmp/minireason-was-here")\')',
+    "lambda": "(lambda: open('/tmp/minireason-was-here','w'))()",
+    "null in a number": "1\u00002",
     "python": "__import__('os').system('touch /tmp/minireason-was-here')",
     "python in LaTeX": r"\text{__import__('os').getcwd()}",
     "null bytes": "1\x002\x00",
@@ -83,8 +112,15 @@ def rollouts(folder: Path) -> Iterator[Row]:
 def ours(rows: list[Row]) -> list[bool | None]:
     """The verdict; None for unknown. One worker, the defaults."""
     with Verifier() as verifier:
-        decisions = verifier.verify_batch([(r["response"], str(r["answer"]), "") for r in rows])
-    return [{"correct": True, "incorrect": False, "unknown": None}[d.verdict] for d in decisions]
+        decisions = verifier.verify_batch([_item(row) for row in rows])
+    return [VALUES[decision.verdict] for decision in decisions]
+
+
+def _item(row: Row) -> tuple[str, str, str]:
+    """As `verify_rollouts` asks: the letter of an option comes with its option."""
+    answer = str(row["answer"])
+    reference = with_option(answer, row["question"]) if is_choice(answer, "") else answer
+    return row["response"], reference, ""
 
 
 def math_verify(rows: list[Row]) -> list[bool | None]:
@@ -167,7 +203,7 @@ def math_verify_on_cases(cases: list[Row]) -> list[bool]:
 
 
 def show_agreement(rows: list[Row]) -> None:
-    """Each verifier beside the labels, file by file; then the disagreements by kind."""
+    """Each verifier beside the labels, file by file; who else agrees; what each layer decided."""
     verdicts = {name: judge(rows) for name, judge in JUDGES.items()}
     columns = (
         *("file", "rows", "labelled correct", "verifier", "agrees"),
@@ -186,6 +222,39 @@ def show_agreement(rows: list[Row]) -> None:
                 f"{100 * agree / len(places):.2f} % | {pairs[True, False]} | "
                 f"{pairs[False, True]} | {unknown} |"
             )
+    show_common_ground(rows, verdicts["ours"], verdicts["math-verify"])
+    show_methods(rows)
+
+
+def show_common_ground(
+    rows: list[Row], ours_found: list[bool | None], theirs: list[bool | None]
+) -> None:
+    """Who agrees with the label where at least one does not."""
+    names = {
+        (True, True): "label, ours and math-verify",
+        (True, False): "label and ours only",
+        (False, True): "label and math-verify only",
+        (False, False): "neither with the label",
+    }
+    counts: Counter[tuple[str, str]] = Counter()
+    for row, our, their in zip(rows, ours_found, theirs, strict=True):
+        label = bool(row["label"])
+        counts[row["file"], names[our is label, their is label]] += 1
+    print(f"\n| file | {' | '.join(names.values())} |\n|---|{'---|' * len(names)}")
+    for file in dict.fromkeys(row["file"] for row in rows):
+        print(f"| {file} | {' | '.join(str(counts[file, name]) for name in names.values())} |")
+
+
+def show_methods(rows: list[Row]) -> None:
+    """How many rollouts each layer decided, and how."""
+    with Verifier() as verifier:
+        decisions = verifier.verify_batch([_item(row) for row in rows])
+    counts = Counter((decision.method, decision.verdict) for decision in decisions)
+    methods = Counter(decision.method for decision in decisions)
+    print(f"\n| layer | rollouts | {' | '.join(VALUES)} |\n|---|---|---|---|---|")
+    for method, count in methods.most_common():
+        shares = " | ".join(str(counts[method, verdict]) for verdict in VALUES)
+        print(f"| {method} | {100 * count / len(rows):.2f} % | {shares} |")
 
 
 def show_speed(rows: list[Row], count: int, rounds: int) -> None:
@@ -210,8 +279,9 @@ def show_speed(rows: list[Row], count: int, rounds: int) -> None:
 def show_hostile() -> None:
     """Each hostile answer among easy ones: its time, its verdict, and its neighbours' verdicts."""
     limit = 2.0
+    print("| answer | seconds | verdict | reason | |\n|---|---|---|---|---|")
     with Verifier(timeout_s=limit) as verifier:
-        verifier.verify(r"\boxed{2\sqrt{3}-x}", r"\sqrt{12}-x+\sin(0)")  # starts the worker
+        verifier.verify(r"\boxed{\cos(2x)}", r"2\cos^2(x)-1")  # starts the worker
         for name, text in HOSTILE.items():
             items = [
                 (r"\boxed{4}", "4", ""),
@@ -223,8 +293,8 @@ def show_hostile() -> None:
             elapsed = time.perf_counter() - started
             neighbours = (before.verdict, after.verdict) == ("correct", "incorrect")
             is_fine = neighbours and elapsed < limit + 0.5 and decision.verdict != "correct"
-            mark = "ok " if is_fine else "BAD"
-            print(f"{mark} {name:<20} {elapsed:6.3f} s  {decision.verdict}: {decision.reason}")
+            mark = "" if is_fine else "BAD"
+            print(f"| {name} | {elapsed:.2f} | {decision.verdict} | {decision.reason} | {mark} |")
     print("EVALUATED" if TRAP.exists() else "nothing was evaluated")
 
 

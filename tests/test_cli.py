@@ -341,7 +341,7 @@ def test_a_file_of_responses_is_judged_where_a_judge_is_given(command, fails, se
     from chat_server import completion
 
     source = tmp_path / "responses.jsonl"
-    source.write_text('{"response": "\\\\boxed{four}", "answer": "4", "q": "2 + 2?"}\n')
+    source.write_text('{"response": "\\\\boxed{two pairs}", "answer": "4", "q": "2 + 2?"}\n')
     server = serve(lambda request, n: completion("Verdict: correct"))
     judge = ("--judge-url", server.url, "--judge-model", "j", "--question-column", "q")
     code, _, err = command("verify", source, *judge)

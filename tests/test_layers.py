@@ -10,7 +10,7 @@ FILES = sorted(SRC.rglob("*.py"))
 
 # From the bottom up. The parts of one line do not import each other.
 LAYERS = [
-    ["errors", "seeding", "account"],
+    ["errors", "seeding", "account", "conventions"],
     ["records", "recipe", "runfolder", "progress"],
     ["recipe_file", "tables", "journal"],
     ["messages", "step", "endpoint"],

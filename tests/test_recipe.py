@@ -231,3 +231,15 @@ def test_recipe_and_command_line_import_no_heavy_package():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_conventions_of_the_verifier_are_an_inline_table():
+    read = recipe(verify={"conventions": {"rounded_digits": 0, "units_optional": False}})
+    text = to_toml(read.model_dump())
+    assert "conventions = {rounded_digits = 0, units_optional = false}" in text
+    assert parse_recipe(tomllib.loads(text)) == read
+
+
+def test_an_unknown_convention_names_the_nearest():
+    with pytest.raises(RecipeError, match="no convention 'rounding'; the nearest is 'rounded_d"):
+        recipe(verify={"conventions": {"rounding": 0}})

@@ -4,14 +4,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from minireason import records
 from minireason.errors import DataError, MissingError
 from minireason.records import (
+    Annotation,
     EvalSample,
     Example,
     Group,
     Pair,
     Prompt,
     Question,
+    Refused,
     Rollout,
     Verdict,
     iter_records,
@@ -31,6 +34,8 @@ RECORDS = [
     Pair("q/0", [USER], [RIGHT], [WRONG]),
     Prompt("q", [USER], "2", "integer", 0.25, 17.5, 0.1),
     Group("q", [1, 2], [[3], []], [[-0.5], []], [1.0, -1.0], ["stop", "length"]),
+    Annotation("q", 3, "t", "d", "l", "correct", 0.5, 17, 60, 0.25, 0.0, 0.75, "truncated"),
+    Refused("q", "solved too often", 4, 1.0, 17.5, 0.1),
     EvalSample("b", "q", 0, "t", "2", "r", "correct", "2", "identical", "stop", 9),
 ]
 
@@ -101,15 +106,22 @@ def test_nothing_to_read_is_an_error_and_never_an_empty_set(tmp_path):
 
 
 def test_after_a_write_that_fails_readers_see_the_old_file_alone(tmp_path, monkeypatch):
-    def run_out_of_space(table, path):
-        path.write_bytes(b"PAR1")
+    def run_out_of_space(writer, table):
         raise OSError(28, "No space left on device")
 
     write_records(tmp_path / "q.parquet", [RECORDS[0]], Question)
-    monkeypatch.setattr(pq, "write_table", run_out_of_space)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", run_out_of_space)
     with pytest.raises(OSError, match="No space"):
-        write_records(tmp_path / "q.parquet", [], Question)
+        write_records(tmp_path / "q.parquet", [RECORDS[0]] * 2, Question)
     assert read_records(tmp_path, Question) == [RECORDS[0]]
+
+
+def test_records_are_written_as_they_come_and_read_in_their_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "ROW_GROUP", 2)
+    rows = [dataclasses.replace(RECORDS[0], id=str(n)) for n in range(5)]
+    assert write_records(tmp_path / "q.parquet", iter(rows), Question) == 5
+    assert pq.ParquetFile(tmp_path / "q.parquet").num_row_groups == 3
+    assert read_records(tmp_path, Question) == rows
 
 
 def load_with_datasets(path, cache):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 
+from minireason.conventions import Conventions
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel, choose_device, load_model, save_model
 from minireason.model.threads import use_threads
@@ -52,7 +53,8 @@ def seeded_part(questions: Iterable[Question], count: int, seed: int) -> list[Qu
 
 def open_verifier(recipe: Recipe) -> Verifier:
     settings = recipe.verify
-    return Verifier(settings.timeout_s, settings.memory_mb, settings.workers)
+    conventions = Conventions.from_settings(settings.conventions)
+    return Verifier(settings.timeout_s, settings.memory_mb, settings.workers, conventions)
 
 
 def judged_rollouts(

@@ -18,7 +18,7 @@ solution_column = "solution"
 teacher = "traces"
 shard_size = 2
 """
-ANSWERS = ["4", "7", "no idea", "four"]  # to the sum 2 + 2, four times in other words
+ANSWERS = ["4", "7", "no idea", "two pairs"]  # to the sum 2 + 2, four times in other words
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def rows(tmp_path):
 
 
 def four_is_right(request, attempt):
-    is_right = "\nfour\n" in request["messages"][0]["content"]
+    is_right = "\ntwo pairs\n" in request["messages"][0]["content"]
     return completion(f"Verdict: {'correct' if is_right else 'incorrect'}")
 
 

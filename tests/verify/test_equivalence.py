@@ -3,21 +3,79 @@
 import pytest
 
 from minireason.verify import Conventions
-from minireason.verify.equivalence import compare
+from minireason.verify.equivalence import agree_at_points, compare
 
 FAST = [
     ("42", "42", "correct", "identical"),
     (r"\frac{1}{2}", r"$\dfrac12$", "correct", "normalized"),
     ("0.5", r"\frac{1}{2}", "correct", "rational"),
     ("1/3", "0.3333", "incorrect", "rational"),
-    ("9", "9%", "incorrect", "rational"),
+    ("9", "9%", "correct", "rational"),
+    ("9", "8%", "incorrect", "rational"),
+    ("0.5", "0.5%", "incorrect", "rational"),
+    ("1", "1%", "incorrect", "rational"),
+    ("1", "100%", "correct", "rational"),
     ("9%", "9", "correct", "rational"),
     ("9%", "0.09", "correct", "rational"),
     ("0.75", r"75\%", "correct", "rational"),
     ("1000", "1,000.0", "correct", "rational"),
     ("-3193", "3193", "incorrect", "rational"),
     ("13/8", r"1 \frac{5}{8}", "correct", "rational"),
-    ("210", "2^{10}x", None, None),
+    ("210", "2^{10}x", "incorrect", "polynomial"),
+    ("256", "2^8", "correct", "polynomial"),
+    (r"\frac{2\pi}{3}", "2", "incorrect", "polynomial"),
+    (r"\sqrt{3+\sqrt{2}}", r"\sqrt{3}", "incorrect", "numeric"),
+    (r"\frac{1-e^{-t}}{s}", r"\frac{1}{s}-\frac{e^{-t}}{s}", "correct", "canonical"),
+    (r"\cos(2x)", r"2\cos^2(x)-1", None, None),
+    ("4343_6", "4343", "correct", "rational"),
+    ("4343_6", "4343_{6}", "correct", "normalized"),
+    ("4343_6", "4344_6", "incorrect", "rational"),
+    ("4343_6", "999", "incorrect", "rational"),
+    ("4343_6", "4343_7", "incorrect", "rational"),
+    ("1A_{16}", "1a_{16}", "correct", "rational"),
+    ("2", "10_2", "unknown", "rational"),
+    ("3", "three", "correct", "normalized"),
+    ("21", "twenty-one", "unknown", "text"),
+    ("0", "none", "unknown", "text"),
+    ("5", "no solution", "incorrect", "text"),
+    ("18", "different", "incorrect", "text"),
+    ("4:30 p.m.", r"4:30 \text{ PM}", "correct", "text"),
+    ("5am", r"5\text{pm}", "incorrect", "text"),
+    (r"\cos 40^\circ", r"\cos\frac{2\pi}{9}", "correct", "canonical"),
+    (r"x_0\cos(\omegat)", r"x_0\cos(\omega t)", "correct", "normalized"),
+    (r"100p^{\frac{1}{2}}", r"100\sqrt{P}", "correct", "canonical"),
+    ("15000", r"15000 \text{ kcal m}^{-2} \text{yr}^{-1}", "correct", "normalized"),
+    ("36", "36 mL", "correct", "normalized"),
+    ("2.13e9", "2.13 x 10^9", "correct", "rational"),
+    (r"1+\sqrt{\frac{q}{}}", r"1+\sqrt{q}", "unknown", "input"),
+    ("(A) 4^x", "A", "correct", "choice"),
+    ("(A) 4^x", "B", "incorrect", "choice"),
+    ("(A) 4^x", "4^{x}", "correct", "normalized"),
+    ("(A) 4^x", "8^x", "incorrect", "numeric"),
+    ("7", "%" * 2000, None, None),
+    (r"45^\circ", r"\frac{\pi}{4}", "correct", "polynomial"),
+    (r"45^\circ", r"\frac{\pi}{3}", "incorrect", "polynomial"),
+    ("17", "17 apples", "correct", "normalized"),
+    ("17", "18 apples", "incorrect", "rational"),
+    (r"\frac{3}{4}", "3/4 of the cake", "correct", "rational"),
+    ("25", "5 squared", None, None),
+    ("5", "5 million", None, None),
+    ("18", "18_{10}", "correct", "rational"),
+    (r"0.1\overline{6}", "1/6", "correct", "rational"),
+    (r"-0.\overline{45}", r"-\frac{5}{11}", "correct", "rational"),
+    (r"0.\overline{3}", "0.3", "incorrect", "rational"),
+    (
+        r"\begin{pmatrix}1\\2\end{pmatrix}",
+        r"\begin{bmatrix}1\\2\end{bmatrix}",
+        "correct",
+        "structured",
+    ),
+    (
+        r"\begin{vmatrix}1\\2\end{vmatrix}",
+        r"\begin{bmatrix}1\\2\end{bmatrix}",
+        "incorrect",
+        "structured",
+    ),
     ("x=2", "2", "correct", "rational"),
     ("2=x", "2", "correct", "rational"),
     (r"\text{Evelyn}", "evelyn", "correct", "text"),
@@ -56,11 +114,62 @@ def test_a_value_for_a_letter_is_unreadable_where_a_choice_was_asked(kind, verdi
     assert (decided and decided.verdict) == verdict
 
 
-def test_strict_percent_is_a_convention():
-    strict = Conventions(percent_sign_optional=False)
-    decided = compare("9%", "9", conventions=strict)
-    assert decided is not None
-    assert decided.verdict == "incorrect"
+CONVENTIONS = [
+    ("percent_sign_optional", "9%", "9"),
+    ("percent_sign_added", "9", "9%"),
+    ("units_optional", "5", "5 cm"),
+    ("base_optional", "43_6", "43"),
+    ("ordered_tuples", "(1,2)", "(2,1)"),
+    ("log_like_the_other", r"\ln 2", r"\log 2"),
+    ("thousands_separators", "1,234", "1234"),
+    ("decimal_comma", "1000.99", "1000,99"),
+]
+
+
+@pytest.mark.parametrize(("name", "reference", "answer"), CONVENTIONS)
+def test_every_switch_changes_the_verdict_it_names(name, reference, answer):
+    verdicts = {}
+    for state in (True, False):
+        decided = compare(reference, answer, conventions=Conventions(**{name: state}))
+        verdicts[state] = decided is not None and decided.verdict == "correct"
+    is_strict = name == "ordered_tuples"
+    assert verdicts == {True: not is_strict, False: is_strict}
+
+
+def test_intervals_keep_their_order_whatever_tuples_do():
+    decided = compare("[1,2]", "[2,1]", conventions=Conventions(ordered_tuples=False))
+    assert decided is not None and decided.verdict == "incorrect"
+
+
+def test_an_irrational_number_is_rounded_to_as_many_places_as_the_convention_says(verifier):
+    from minireason.verify import Verifier
+
+    with Verifier(conventions=Conventions(irrational_places=4)) as lenient:
+        assert lenient.compare("1.4142", r"\sqrt{2}").verdict == "correct"
+    assert verifier.compare("1.4142", r"\sqrt{2}").verdict == "incorrect"
+
+
+def test_identities_are_correct_where_the_symbolic_layer_cannot_confirm_them():
+    decided = agree_at_points(r"\cos(2x)", r"2\cos^2(x)-1", "", Conventions())
+    assert decided is not None and (decided.verdict, decided.method) == ("correct", "numeric")
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer"),
+    [
+        (r"\sqrt{2}+\sqrt{3}", r"\sqrt{5+2\sqrt{6}}"),  # constants only
+        (r"\sqrt{x^2}", "x"),
+        (r"\cos(2x)", r"2\cos^2(x)-2"),
+        (r"\cos(2x)", "f(x)"),
+    ],
+)
+def test_other_agreements_of_values_prove_nothing(reference, answer):
+    assert agree_at_points(reference, answer, "", Conventions()) is None
+
+
+def test_an_identity_that_the_symbolic_layer_denies_is_not_incorrect():
+    decided = compare(r"\cos(2x)", r"2\cos^2(x)-1", symbolic=lambda gold, given: False)
+    assert decided is not None and decided.verdict == "unknown"
 
 
 SYMBOLIC = [
@@ -112,6 +221,16 @@ def test_the_symbolic_layer_agrees_with_math_verify(verifier, reference, answer,
         ("5am", r"5\text{ am}", "correct"),
         ("3m", "3", "incorrect"),
         ("5", r"\frac{", "unknown"),
+        ("2", "10_2", "unknown"),
+        ("y=2x+1", "y-2x-1=0", "correct"),
+        ("y=2x+1", "y-2x-2=0", "incorrect"),
+        ("y=2x+1", "2x+1", "correct"),
+        (r"\sqrt{r^2s}", r"r\sqrt{s}", "unknown"),
+        (
+            r"\frac{2-\omega^{2}-\omega i/4}{\omega^{4}-\frac{63}{16}\omega^{2}+4}",
+            r"\frac{1}{-\omega^2+\frac{1}{4}i\omega+2}",
+            "correct",
+        ),
     ],
 )
 def test_structure_and_symbols_work_together(verifier, reference, answer, verdict):

@@ -24,6 +24,8 @@ TABLE = [
     ("The answer is 42 because geometry proves it", "42", "phrase"),
     ("Final Answer: The volume of $ABCD$ is 120. I hope it is correct.", "120", "phrase"),
     ("Answer:\n\n17", "17", "phrase"),
+    ("The answer, therefore, is 7.", "7", "phrase"),
+    ("The final answer to problem 2 is 7.", "7", "phrase"),
     ("He runs 540 meters\nA: 540", "540", "phrase"),
     ("The answer is 28 percent.", r"28\%", "phrase"),
     ("25", "25", "whole"),
@@ -59,8 +61,37 @@ def test_an_options_letter_is_found(response):
     assert "B" in extract(response, is_choice=True).text
 
 
-def test_an_answer_far_from_the_end_is_found():
-    assert extract("The answer is 9.\n" + "thanks " * 5_000).text == "9"
+def test_a_phrase_far_from_the_end_is_a_step_of_the_work_and_a_box_is_not():
+    assert extract("The answer is 9.\n" + "thanks " * 5_000).rule == "none"
+    assert extract("\\boxed{9}\n" + "thanks " * 5_000).text == "9"
+
+
+@pytest.mark.parametrize("begin", ["<think>", "<|begin_of_thought|>"])
+def test_thinking_that_does_not_end_has_no_answer(begin):
+    assert extract(rf"{begin}so \boxed{{6}}. But").rule == "unfinished_thinking"
+    assert extract("so \\boxed{6}. But").text == "6"
+
+
+NO_PHRASES = [
+    "However, this is not the correct answer, as it is too large.\nSo it goes on",
+    "The answer is supposed to be in the form m/n.\nSo it goes on",
+    "The answer should be in the form of a fraction.\nSo it goes on",
+    "That is not the answer, but it is 12 anyway.\nSo it goes on",
+    "So the answers are:\n- Coefficient of CO: 1\n- Coefficient of CO2: 2",
+    "A: (0, 107)\nB: (3, 4)\nThese are the points",
+    "I express the answer in that form even if c = 0\nSo it goes on",
+    "#### Step 3: the sum\nWe add them up",
+    "<|im_start|>system",
+]
+
+
+@pytest.mark.parametrize("response", NO_PHRASES)
+def test_talk_of_an_answer_is_no_answer(response):
+    assert extract(response).text == ""
+
+
+def test_a_bare_number_after_hashes_counts_though_text_follows():
+    assert extract("#### 72\n\nQuestion: what next?").text == "72"
 
 
 @pytest.mark.parametrize(
@@ -109,3 +140,9 @@ def test_unmarked_answers_are_the_last_number_if_asked(response, answer, rule):
 
 def test_unmarked_answers_are_none_if_not_asked():
     assert extract("First 3, then 4.\nTherefore she has 12 apples.").rule == "none"
+
+
+def test_a_lone_letter_counts_at_the_end_only():
+    assert extract("We see:\nSo it is (B).", is_choice=True).text == "B"
+    far = "Maybe (B)\n" + "but let us see what else holds here.\n" * 20
+    assert extract(far, is_choice=True).rule == "none"

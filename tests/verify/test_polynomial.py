@@ -20,6 +20,12 @@ from minireason.verify.polynomial import read_polynomial
         ("x-x", "0"),
         ("\\frac{3}{2}x", "3x/2"),
         ("4+3i", "3i+4"),
+        ("10^5", "100000"),
+        ("2^{-2}", "\\frac{1}{4}"),
+        ("x^{-2}x^3", "x"),
+        ("\\frac{2C}{3S}", "\\frac{2}{3}\\frac{C}{S}"),
+        ("\\frac{6}{\\sqrt{12}}", "\\sqrt{3}"),
+        ("\\frac{x^2}{2x}", "\\frac{1}{2}x"),
     ],
 )
 def test_equal_sums_read_alike(one, other):
@@ -46,7 +52,10 @@ OTHER_FORMS = [
     "i^2",
     "2+",
     "\\frac{1}{0}",
-    "10^5",
+    "10^{5000}",
+    "0^{-1}",
+    "\\frac{1}{x+1}",
+    "\\frac{1}{i}",
 ]
 OTHER_FORMS += ["3.5x", "\\sin{x}", "x" * 300, "\\pm2", "{" * 50, "\x00", "٣"]
 OTHER_FORMS += ["\\frac{-2\\pm2\\sqrt{2}i}{3}"]

@@ -1,7 +1,9 @@
 """The guard: hostile answers cost at most their own limit, and nobody else's verdict."""
 
 import asyncio
+import contextlib
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import pytest
 from minireason.verify import Conventions, Verifier
 from minireason.verify.worker import Task, WorkerPool
 
-EASY = (r"\boxed{3\log(2)}", r"\log(8)", "")
+EASY = (r"\boxed{2\cos^2(x)-1}", r"\cos(2x)", "")
 BOMB = (r"\boxed{9^{9^{9^9}}}", "3", "")
 HOSTILE = [
     r"9^{9^{9^9}}",
@@ -129,6 +131,118 @@ def test_asyncio_can_await_verdicts(verifier):
         return await asyncio.gather(*calls)
 
     assert [d.verdict for d in asyncio.run(main())] == ["correct"] * 3
+
+
+def test_threads_with_batches_of_their_own_get_their_own_verdicts(verifier):
+    verdicts = {}
+
+    def decide(number):
+        right, wrong = (rf"\boxed{{{number}\cos^2(x)-{c}}}" for c in (number, number + 1))
+        reference = rf"-{number}\sin^2(x)"
+        items = [(right, reference, ""), (wrong, reference, ""), (rf"\boxed{{{number}}}", "7", "")]
+        verdicts[number] = [d.verdict for d in verifier.verify_batch(items)]
+
+    threads = [threading.Thread(target=decide, args=(number,)) for number in range(2, 12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expected = {n: ["correct", "incorrect", "correct" if n == 7 else "incorrect"] for n in verdicts}
+    assert verdicts == expected and len(verdicts) == 10
+
+
+def test_a_bomb_in_one_thread_costs_the_other_threads_nothing():
+    with Verifier(timeout_s=1.0, num_workers=2) as verifier:
+        verdicts = {}
+        jobs = {"bomb": BOMB, "a": EASY, "b": EASY, "c": EASY}
+        threads = [
+            threading.Thread(target=lambda n=n, j=j: verdicts.update({n: verifier.verify(*j)}))
+            for n, j in jobs.items()
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert {n: d.verdict for n, d in verdicts.items()} == {
+        "bomb": "unknown",
+        "a": "correct",
+        "b": "correct",
+        "c": "correct",
+    }
+
+
+def test_a_running_event_loop_may_call_it_directly(verifier):
+    async def main():
+        return verifier.verify(*EASY), verifier.verify(*BOMB), verifier.verify(*EASY)
+
+    assert [d.verdict for d in asyncio.run(main())] == ["correct", "unknown", "correct"]
+
+
+def test_inside_ray_workers_verdicts_are_the_same():
+    ray = pytest.importorskip("ray", reason="ray is not installed: pip install ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+
+        @ray.remote
+        def decide(items):
+            with Verifier(timeout_s=2.0) as verifier:
+                return [d.verdict for d in verifier.verify_batch(items)]
+
+        found = ray.get([decide.remote([EASY, BOMB, EASY]), decide.remote([EASY])])
+    finally:
+        ray.shutdown()
+    assert found == [["correct", "unknown", "correct"], ["correct"]]
+
+
+def test_a_slow_task_makes_the_pool_start_a_spare_for_the_next(verifier):
+    verifier.verify(*EASY)
+    verifier.verify(*BOMB)
+    (spare,) = verifier._pool._workers
+    assert verifier._pool._spares == [spare]
+    assert verifier.verify(*EASY).verdict == "correct"
+    assert pids(verifier) == [spare.process.pid] and verifier._pool._spares == []
+
+
+def test_a_spare_that_died_is_not_used(verifier):
+    verifier.verify(*EASY)
+    verifier.verify(*BOMB)
+    os.kill(pids(verifier)[0], signal.SIGKILL)
+    time.sleep(0.1)
+    assert verifier.verify(*EASY).verdict == "correct"
+
+
+@pytest.mark.parametrize("answer", [r"2^{2^{30}}-x", r"\binom{2^{26}}{2^{25}}-x", "10^{10^9}x"])
+def test_an_answer_that_allocates_stays_under_the_cap(answer):
+    with Verifier(timeout_s=3.0, memory_mb=256) as verifier:
+        verifier.verify(*EASY)
+        (worker,) = verifier._pool._workers
+        watch = peak_of(worker.process.pid)
+        decision = verifier.verify(rf"\boxed{{{answer}}}", "x")
+        assert decision.verdict != "correct"
+        assert watch() <= 256 * 2**10
+
+
+def peak_of(pid):
+    """Kilobytes of address space a process has used at most, read while it lives."""
+    seen = [0]
+    stop = threading.Event()
+
+    def read():
+        while not stop.is_set():
+            with contextlib.suppress(OSError, IndexError):
+                status = pathlib.Path(f"/proc/{pid}/status").read_text()
+                seen[0] = max(seen[0], int(status.split("VmPeak:")[1].split()[0]))
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+
+    def finish():
+        stop.set()
+        thread.join()
+        return seen[0]
+
+    return finish
 
 
 def test_closing_leaves_no_process_and_allows_a_new_start(verifier):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from minireason.conventions import Conventions
 from minireason.recipe.values import (
     Count,
     Fraction,
@@ -93,6 +94,15 @@ class Verify(Section):
     """Memory limit of a verification worker."""
     workers: Positive = 1
     """Worker processes for symbolic comparisons; none starts before one is needed."""
+    conventions: dict[str, bool | int] = {}
+    """What counts as the same answer where notation leaves a choice, as far as it differs from the
+    defaults (docs/verification.md): `{rounded_digits = 0}`."""
+
+    @field_validator("conventions")
+    @classmethod
+    def _known(cls, given: dict[str, bool | int]) -> dict[str, bool | int]:
+        Conventions.from_settings(given)
+        return given
 
 
 class Judge(Section):

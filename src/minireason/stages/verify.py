@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 
+from minireason.conventions import Conventions
 from minireason.journal import Journal
 from minireason.recipe import Recipe
 from minireason.records import (
@@ -32,7 +33,12 @@ def verify(step: StepContext) -> Counts:
     judging = judge(step.recipe)
     counts: Counter[str] = Counter()
     with (
-        Verifier(settings.timeout_s, settings.memory_mb, settings.workers) as verifier,
+        Verifier(
+            settings.timeout_s,
+            settings.memory_mb,
+            settings.workers,
+            Conventions.from_settings(settings.conventions),
+        ) as verifier,
         step.progress.track("verify") as advance,
     ):
         for number, shard in enumerate(shards):

@@ -5,7 +5,7 @@ layer, `worker` guards the symbolic layer (`symbolic`, math-verify) with process
 and replaced. Importing this package loads neither sympy nor torch.
 """
 
-from minireason.verify.conventions import Conventions
+from minireason.conventions import Conventions
 from minireason.verify.reward import accuracy_reward
 from minireason.verify.verifier import Decision, Verifier, verify, verify_batch
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from minireason.verify.conventions import Conventions
+from minireason.conventions import Conventions
 
 _CHARACTERS = str.maketrans(
     {
@@ -39,13 +39,30 @@ _UNITS = (
     r"(?:square|cubic|sq\.?|cu\.?)?\s*(?:units?|degrees?|radians?|rad|dollars?|cents?|euros?|yuan|"
     r"pounds?|miles?|mi|mph|kilomet(?:er|re)s?|km|met(?:er|re)s?|centimet(?:er|re)s?|cm|"
     r"millimet(?:er|re)s?|mm|inch(?:es)?|in|feet|foot|ft|yards?|yd|kilograms?|kg|grams?|"
-    r"lit(?:er|re)s?|ml|seconds?|sec|minutes?|min|hours?|hrs?|days?|weeks?|months?|years?|"
+    r"lit(?:er|re)s?|m[lL]|kJ|kcal|k?Pa|k?Hz|[kMG]?eV|nm|joules?|watts?|newtons?|volts?|moles?|mol|"
+    r"microns?|parsecs?|gallons?|lbs?|oz|tons?|seconds?|sec|minutes?|min|hours?|hrs?|days?|weeks?|months?|years?|"
     r"(?<= )[mgsh]|people|students?|ways|times|points?|terms?|integers?|solutions?)"
     r"(?:\s*(?:/|per)\s*(?:second|minute|hour|day|week|s|h|hr))?"
 )
 _TEXT = r"\\(?:text\w*|mathrm|mathbf|mathit|mathsf|mbox|hbox|operatorname\*?|rm|bf)\s*\{([^{}]*)\}"
 
+_NUMBER_WORDS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
+    "twelve",
+)  # fmt: skip
+_ZERO_WORD = re.compile(r"\b(?:no|none|nothing|never|empty|nobody)\b")
+_NUMBER_WORD = re.compile(
+    r"\b(?:half|third|quarter|dozen|hundred|thousand|[bm]illion|\w+teen|once|twice|"
+    r"(?:twen|thir|for|fif|six|seven|eigh|nine)ty|" + "|".join(_NUMBER_WORDS) + r")\b"
+)
+
 _COMMAND = re.compile(r"\\([a-zA-Z]+)")
+_RUN_TOGETHER = re.compile(
+    r"\\(alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|chi|"
+    r"psi|omega)(?=[a-zA-Z]{1,2}(?![a-zA-Z]))"
+)
+_ANGLE_FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
+_NUMBER_OF_DEGREES = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)\s*\^\{?\s*\\circ\s*\}?")
 _SPACING = re.compile(r"\\[,;:! ]|~")
 _DELIMITERS = re.compile(r"\\[()\[\]]|\\?\$")
 _CONNECTIVE = re.compile(
@@ -54,11 +71,16 @@ _CONNECTIVE = re.compile(
 _TRAILING_TEXT = re.compile(
     r"(?<=[\d})%])\s*(?!\\\w+\s*\{\s*[ap]\.?m)"
     + _TEXT
-    + r"(?:\s*/\s*"
+    + r"(?:\s*(?:\^\{?-?\d\}?)?\s*[/*]?\s*"
     + _TEXT
-    + r")?\s*(?:\^\{?-?\d\}?)?\s*$"
+    + r")*\s*(?:\^\{?-?\d\}?)?\s*$"
 )
 _TRAILING_UNIT = re.compile(r"(?<=[\d})])\s*" + _UNITS + r"\s*(?:\^\{?[23]\}?)?\s*$")
+_TRAILING_WORDS = re.compile(r"(?<=[\d})]) (?:[a-z]{4,}|per|of)(?: [a-z]+)*$", re.IGNORECASE)
+_VALUE_WORD = re.compile(
+    r"factorial|squared|cubed|root|plus|minus|times|over|divided|less|more|least|most|modulo|base|"
+    r"theta|alpha|beta|percent|choose|mod\b|power|infin|except|than"
+)
 _PERCENT = re.compile(r"\s*(?:\\?%|(?<=[\d}) ])(?:percent(?:age)?|pct)\b)")
 _DEGREES = re.compile(r"\^\{?\s*\\circ\s*\}?")
 _BARE_FRAC = re.compile(r"\\frac\s*(\d|\{[^{}]*\}|\\pi)\s*(\d|[a-z]|\{[^{}]*\}|\\pi)")
@@ -68,6 +90,7 @@ _PLAIN_NAME = re.compile(r"(?<![\\a-zA-Z])(pi|infinity|inf|oo|theta)(?![a-zA-Z])
 _POWER_GROUP = re.compile(r"\^\(([^()]*)\)")
 _POWER_NUMBER = re.compile(r"\^(-?\d+)")
 _POWER_FRAC = re.compile(r"\^(\\frac\{[^{}]*\}\{[^{}]*\})")
+_LETTER_TIMES = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\^)")
 _SHORT_BRACES = re.compile(r"([\^_])\{(\w)\}")
 _THOUSANDS = re.compile(r"(?<![\d.,])(\d{1,3}(?:,\s?\d{3})+)(?![\d,])")
 _SPACED_THOUSANDS = re.compile(r"-?\d{1,3}(?: \d{3})+(?:\.\d+)?")
@@ -83,6 +106,16 @@ def plain_text(answer: str) -> str:
     return " ".join(_SPACING.sub(" ", text).strip(" .*{}").casefold().split())
 
 
+def names_number(words: str) -> bool:
+    """Whether folded words may say a number: `twenty-one`, `half a dozen`."""
+    return bool(_NUMBER_WORD.search(words))
+
+
+def names_zero(words: str) -> bool:
+    """Whether folded words may say zero: `none`, `no solution`."""
+    return bool(_ZERO_WORD.search(words))
+
+
 def normalize(answer: str, conventions: Conventions | None = None, kind: str = "") -> str:
     """The canonical spelling of an answer; `kind` is the question's answer kind, if known."""
     conventions = conventions or Conventions()
@@ -94,7 +127,11 @@ def normalize(answer: str, conventions: Conventions | None = None, kind: str = "
 
 
 def _tokens(answer: str) -> str:
-    text = answer.translate(_CHARACTERS).strip()
+    text = re.sub(r" +", " ", answer.translate(_CHARACTERS)).strip()
+    if text.casefold() in _NUMBER_WORDS:
+        return str(_NUMBER_WORDS.index(text.casefold()))
+    whole = re.fullmatch(_TEXT, text)
+    text = whole[1].strip() if whole else text
     if text.startswith("**") and text.endswith("**"):
         text = text.strip("*")
     if "\\\\" in text and "\\begin" not in text:
@@ -102,10 +139,11 @@ def _tokens(answer: str) -> str:
     text = _DELIMITERS.sub(" ", text)
     text = text.replace("**", "^").replace("{,}", ",").replace(r"\%", "%")
     text = _SPACING.sub(" ", text) if "\\begin" not in text else text
+    text = _RUN_TOGETHER.sub(r"\\\1 ", text)
     text = _COMMAND.sub(lambda m: _COMMANDS.get(m[1], m[0]), text)
     for plain, latex in ((">=", r"\geq "), ("<=", r"\leq "), ("!=", r"\neq ")):
         text = text.replace(plain, latex)
-    return text.lstrip().rstrip("\\.,;: ")
+    return re.sub(r" +", " ", text).lstrip().rstrip("\\.,;: ")
 
 
 def _words(text: str, conventions: Conventions) -> str:
@@ -114,17 +152,26 @@ def _words(text: str, conventions: Conventions) -> str:
     text = _PERCENT.sub("%", text)
     if conventions.units_optional:
         text = _TRAILING_TEXT.sub("", text)
-        unit = _TRAILING_UNIT.search(text)
+        unit = _TRAILING_UNIT.search(text) or _trailing_words(text)
         if unit and not re.search("[a-zA-Z]", _COMMAND.sub("", text[: unit.start()])):
             text = text[: unit.start()]
     text = re.sub(_TEXT, r" \1 ", text)
+    if _ANGLE_FUNCTION.search(text):
+        text = _NUMBER_OF_DEGREES.sub(r"\\frac{\1\\pi}{180}", text)
     text = _DEGREES.sub("", text)
     text = _PLAIN_NAME.sub(lambda m: _PLAIN_NAMES.get(m[1], r"\infty") + " ", text)
     return re.sub(r"(?<![\w)}])\+\s*(?=\\infty)", "", text).strip()
 
 
+def _trailing_words(text: str) -> re.Match[str] | None:
+    """What is counted, `17 apples`, unless the words may change the number."""
+    words = _TRAILING_WORDS.search(text)
+    folded = words[0].casefold() if words else ""
+    return None if _VALUE_WORD.search(folded) or names_number(folded) else words
+
+
 def _numbers(text: str, thousands: bool) -> str:
-    text = re.sub(r" +", " ", text)
+    text = _LETTER_TIMES.sub("*", re.sub(r" +", " ", text))
     if thousands:
         text = _THOUSANDS.sub(lambda m: re.sub(r"[,\s]", "", m[1]), text)
         if _SPACED_THOUSANDS.fullmatch(text):

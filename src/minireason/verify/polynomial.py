@@ -1,9 +1,10 @@
-"""Exact equality of sums of monomials: `12x^3-35`, `2\\sqrt{3}`, `\\frac{5\\pi}{6}`, `4+3i`.
+"""Exact equality of sums of monomials: `12x^3-35`, `2\\sqrt{3}`, `\\frac{5\\pi}{6}`, `x^{-2}`.
 
 Most expression answers are of this form, and a dictionary decides in microseconds what takes a
 computer algebra system a tenth of a second. Monomials in different variables, powers of pi and
 roots of different squarefree integers are linearly independent over the rationals, so two sums
-that differ here differ. What is not of this form is read as None and left to the symbolic layer.
+that differ here differ. A denominator is one monomial without i. What is not of this form is read
+as None and left to the layers after this one.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ Polynomial = dict[Monomial, Fraction]
 
 MAX_LENGTH = 200
 MAX_EXPONENT = 20
+MAX_DIGITS = 1_000
 MAX_RADICAND = 10_000
 MAX_DEPTH = 4
 ROOT = "\\sqrt"
 
 _TOKEN = re.compile(
-    r"(?P<number>[0-9]+)|(?P<name>\\pi|[a-zA-Z])|(?P<root>\\sqrt)|(?P<fraction>\\frac)"
+    r"(?P<number>[0-9]+)|(?P<name>\\pi(?![a-zA-Z])|[a-zA-Z])|(?P<root>\\sqrt)|(?P<fraction>\\frac)"
     r"|(?P<power>\^)|(?P<times>\*|\\cdot|\\times)|(?P<sign>[+-])|(?P<open>\{)|(?P<close>\})"
     r"|(?P<over>/)"
 )
@@ -86,8 +88,8 @@ class _Reader:
         while self._kind() in ("number", "name", "root", "fraction", "times", "over"):
             if self._kind() == "over":
                 self._take("over")
-                product = _divide(product, int(self._take("number")))
-                if self._kind() in ("number", "name", "root", "fraction"):
+                product = _divide(product, {(): Fraction(int(self._take("number")))})
+                if self._kind() in ("number", "name", "root", "fraction", "power"):
                     raise _UnreadableError  # `1/2x` is said of both x/2 and 1/(2x)
                 continue
             is_explicit = self._kind() == "times"
@@ -102,11 +104,11 @@ class _Reader:
     def _factor(self, depth: int) -> Polynomial:
         kind = self._kind()
         if kind == "number":
-            return {(): Fraction(int(self._take("number")))}
+            return {(): _integer_power(int(self._take("number")), self._exponent(MAX_DIGITS))}
         if kind == "name":
             name = self._take("name")
-            exponent = self._exponent()
-            if name == "i" and exponent > 1:
+            exponent = self._exponent(MAX_EXPONENT)
+            if name == "i" and exponent != 1:
                 raise _UnreadableError
             return {((name, exponent),): Fraction(1)} if exponent else {(): Fraction(1)}
         if kind == "root":
@@ -117,22 +119,26 @@ class _Reader:
             self._take("open")
             above = self.sum(depth + 1)
             self._take("close")
-            return _divide(above, self._braced_integer())
+            self._take("open")
+            below = self.sum(depth + 1)
+            self._take("close")
+            return _divide(above, below)
         raise _UnreadableError
 
-    def _exponent(self) -> int:
+    def _exponent(self, largest: int) -> int:
         if self._kind() != "power":
             return 1
         self._take("power")
         is_plain = self._kind() == "number" and len(self.tokens[self.place][1]) == 1
         exponent = int(self._take("number")) if is_plain else self._braced_integer()
-        if exponent > MAX_EXPONENT:
+        if abs(exponent) > largest:
             raise _UnreadableError
         return exponent
 
     def _braced_integer(self) -> int:
         self._take("open")
-        value = int(self._take("number"))
+        sign = self._sign() if self._kind() == "sign" else 1
+        value = sign * int(self._take("number"))
         self._take("close")
         return value
 
@@ -188,12 +194,28 @@ def _multiply(left: Polynomial, right: Polynomial) -> Polynomial:
                     raise _UnreadableError
                 else:
                     is_root = name == ROOT
-                    exponents[name] = exponent + (0 if is_root else exponents.get(name, 0))
+                    total = exponent + (0 if is_root else exponents.pop(name, 0))
+                    exponents.update({name: total} if total else {})
             _add(product, {tuple(sorted(exponents.items())): scale}, 1)
     return product
 
 
-def _divide(value: Polynomial, divisor: int) -> Polynomial:
-    if divisor == 0:
+def _divide(value: Polynomial, divisor: Polynomial) -> Polynomial:
+    """By one monomial; one over a root of n is that root over n."""
+    if len(divisor) != 1:
         raise _UnreadableError
-    return {monomial: coefficient / divisor for monomial, coefficient in value.items()}
+    ((factors, coefficient),) = divisor.items()
+    scale, inverse = 1 / coefficient, []
+    for name, exponent in factors:
+        if name == "i":
+            raise _UnreadableError
+        inverse.append((name, exponent if name == ROOT else -exponent))
+        scale /= exponent if name == ROOT else 1
+    return _multiply(value, {tuple(inverse): scale})
+
+
+def _integer_power(base: int, exponent: int) -> Fraction:
+    """Refuses what would have too many digits, which would also take long."""
+    if (exponent < 0 and base == 0) or abs(exponent) * len(str(base)) > MAX_DIGITS:
+        raise _UnreadableError
+    return Fraction(base) ** exponent

@@ -15,13 +15,15 @@ Shape = Literal["leaf", "list", "set", "group", "union", "matrix"]
 
 _MAX_DEPTH = 12
 _MAX_EXPONENT = 400
-_DECIMAL = r"(?:\d+\.?\d*|\.\d+)"
+_DECIMAL = r"(?:\d+(?:\.\d*)?|\.\d+)"
 _NUMBER = re.compile(rf"[+-]?{_DECIMAL}")
 _QUOTIENT = re.compile(
     rf"([+-]?)(?:\\frac\{{([+-]?{_DECIMAL})\}}\{{([+-]?{_DECIMAL})\}}|({_DECIMAL})/({_DECIMAL}))"
 )
 _MIXED = re.compile(r"([+-]?)(\d+)\\frac\{(\d+)\}\{(\d+)\}")
+_REPEATING = re.compile(r"([+-]?)(\d*)\.(\d*)\\(?:overline|bar)\{(\d+)\}")
 _SCIENTIFIC = re.compile(rf"([+-]?{_DECIMAL})(?:[eE]|\*10\^)\{{?([+-]?\d+)\}}?")
+_BASED = re.compile(r"(-?)([0-9][0-9A-Za-z]*)_(?:\{(\d{1,2})\}|(\d))")
 _NAME = r"\\?[a-zA-Z]+'?(?:_(?:\{\w+\}|\w))?(?:\(\w\))?"
 _NAMES = re.compile(rf"{_NAME}|\({_NAME}(?:,{_NAME})*\)|{_NAME}:{_NAME}")
 _MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
@@ -51,7 +53,7 @@ def read_rational(text: str) -> Fraction | None:
     fraction the juxtaposition is ambiguous and is not read here.
     """
     if text.endswith("%"):
-        value = read_rational(text[:-1])
+        value = None if text.endswith("%%") else read_rational(text[:-1])
         return None if value is None else value / 100
     while text.startswith("{") and text.endswith("}") and text.count("{") == 1:
         text = text[1:-1]
@@ -63,10 +65,26 @@ def read_rational(text: str) -> Fraction | None:
     if match := _MIXED.fullmatch(text):
         whole, top, bottom = Fraction(match[2]), Fraction(match[3]), Fraction(match[4])
         return _signed(match[1], whole + top / bottom) if top < bottom else None
+    if match := _REPEATING.fullmatch(text):
+        start = Fraction(f"{match[2] or 0}.{match[3] or 0}")
+        period = Fraction(int(match[4]), 10 ** len(match[4]) - 1)
+        return _signed(match[1], start + period / 10 ** len(match[3]))
     match = _SCIENTIFIC.fullmatch(text)
     if match and abs(int(match[2])) <= _MAX_EXPONENT:
         return Fraction(match[1]) * Fraction(10) ** int(match[2])
     return None
+
+
+def read_based(text: str) -> tuple[int, int] | None:
+    """Value and base of an integer such as `4343_6` or `1A_{16}`; None for anything else."""
+    match = _BASED.fullmatch(text)
+    base = int(match[3] or match[4]) if match else 0
+    if match is None or not 2 <= base <= 36:
+        return None
+    try:
+        return int(match[1] + match[2], base), base
+    except ValueError:
+        return None
 
 
 def _signed(sign: str, value: Fraction) -> Fraction:
@@ -117,7 +135,8 @@ def _read_brackets(text: str, depth: int) -> Answer:
     matrix = _MATRIX.fullmatch(text)
     if matrix and r"\begin" not in matrix[2]:
         rows = [row.strip() for row in matrix[2].split("\\\\") if row.strip()]
-        return Answer(text, "matrix", tuple(_read_row(row, depth) for row in rows), matrix[1])
+        brackets = "|" if matrix[1].startswith(("v", "V")) else ""
+        return Answer(text, "matrix", tuple(_read_row(row, depth) for row in rows), brackets)
     if _RATIO.fullmatch(text):
         return Answer(text, "group", tuple(read(t, depth + 1) for t in text.split(":")), ":")
     if text.startswith(r"\{") and text.endswith(r"\}"):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from minireason.errors import DataError
 from minireason.records import Question, Rollout, Verdict
+from minireason.verify.choice import is_choice, with_option
 from minireason.verify.judge import Case
 from minireason.verify.verifier import Decision, Verifier
 
@@ -33,7 +34,10 @@ def verify_rollouts(
             )
     asked = [by_id[rollout.question_id] for rollout in rollouts]
     ruled = verifier.verify_batch(
-        [(r.response, q.answer, q.answer_kind) for r, q in zip(rollouts, asked, strict=True)]
+        [
+            (rollout.response, reference(question), question.answer_kind)
+            for rollout, question in zip(rollouts, asked, strict=True)
+        ]
     )
     cases = [
         Case(q.id, r.index, q.text, q.answer, r.response, r.finish_reason == "length", decision)
@@ -50,3 +54,10 @@ def verify_rollouts(
         )
         for rollout, decision in zip(rollouts, recheck(cases), strict=True)
     ]
+
+
+def reference(question: Question) -> str:
+    """The reference answer; of multiple choice with its option, where the question shows it."""
+    if not is_choice(question.answer, question.answer_kind):
+        return question.answer
+    return with_option(question.answer, question.text)

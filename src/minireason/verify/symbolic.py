@@ -17,8 +17,9 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from minireason.verify.conventions import Conventions
-from minireason.verify.equivalence import Comparison, UnreadableError, compare
+from minireason.conventions import Conventions
+from minireason.verify.equivalence import Comparison, compare
+from minireason.verify.matcher import UnreadableError
 
 _ALARM_MARGIN_S = 1.0
 _IDLE_CHECK_S = 5.0

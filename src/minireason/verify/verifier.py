@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from minireason.conventions import Conventions
 from minireason.verify.choice import is_choice
-from minireason.verify.conventions import Conventions
-from minireason.verify.equivalence import MAX_LENGTH, Comparison, compare
+from minireason.verify.equivalence import MAX_LENGTH, Comparison, agree_at_points, compare
 from minireason.verify.extract import extract, extract_reference
 from minireason.verify.worker import Task, WorkerPool
 
@@ -23,6 +23,7 @@ _SHOWN = 200
 _NO_ANSWER = {
     "unclosed_box": "the final box is not closed",
     "boxed": "the final box is empty",
+    "unfinished_thinking": "the thinking begins and does not end",
 }
 
 
@@ -111,7 +112,14 @@ class Verifier:
         decided = {t: compare(t.reference, t.answer, t.kind, self.conventions) for t in tasks}
         hard = [task for task, comparison in decided.items() if comparison is None]
         symbolic = dict(zip(hard, self._pool.run(hard), strict=True)) if hard else {}
-        return {task: fast or symbolic[task] for task, fast in decided.items()}
+        return {task: fast or self._confirm(task, symbolic[task]) for task, fast in decided.items()}
+
+    def _confirm(self, task: Task, symbolic: Comparison) -> Comparison:
+        """The symbolic layer's verdict, or that of the values where it could not decide."""
+        if symbolic.verdict != "unknown":
+            return symbolic
+        agreed = agree_at_points(task.reference, task.answer, task.kind, self.conventions)
+        return agreed or symbolic
 
 
 def _no_answer(rule: str) -> str:

@@ -3,7 +3,9 @@
 A worker is a fresh interpreter, not a fork: it neither re-imports the caller's main module nor
 inherits torch, threads or locks. It has one task at a time. A task's clock starts when an idle,
 loaded worker receives it, so queueing and importing cost nobody a verdict. Past the limit the
-worker is killed from outside: no thread or signal handler interrupts one long multiplication.
+worker is killed from outside: no thread or signal handler interrupts one long multiplication. A
+task that has used half of its limit makes the pool start a spare worker beside it, so that the next
+task need not wait for the imports of the one that replaces a killed worker.
 """
 
 from __future__ import annotations
@@ -18,16 +20,18 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from minireason.conventions import Conventions
 from minireason.errors import MinireasonError
-from minireason.verify.conventions import Conventions
 from minireason.verify.equivalence import Comparison
 
 _START_LIMIT_S = 120.0
 _TASKS_PER_WORKER = 5_000
+_SLOW = 0.5
+"""Share of its limit after which a task may well end in a kill."""
 _BOOTSTRAP = (
     "import sys; sys.path[:] = sys.argv[1].split('\\n'); "
     "from minireason.verify.symbolic import serve; serve(int(sys.argv[2]))"
@@ -52,28 +56,51 @@ class _LateError(Exception):
 
 
 class _Worker:
+    """One process. It loads in the background from the start; `wait` returns when it is ready."""
+
     def __init__(self, memory_mb: int) -> None:
         path = "\n".join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100
         command = [sys.executable, "-I", "-c", _BOOTSTRAP, path, str(memory_mb)]
         pipe = subprocess.PIPE
         self.owner = os.getpid()
+        self.memory_mb = memory_mb
         self.num_tasks = 0
+        self.is_ready = False
         self.process = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, bufsize=0
         )
+
+    def wait(self) -> None:
+        """Until it has loaded. Raises MinireasonError if it cannot."""
+        if self.is_ready:
+            return
         try:
             self._receive(_START_LIMIT_S)
         except (_DiedError, _LateError) as error:
             self.kill()
             raise MinireasonError(
-                f"the verification worker did not start (memory limit {memory_mb} MB); "
+                f"the verification worker did not start (memory limit {self.memory_mb} MB); "
                 f"check `{sys.executable} -c 'import math_verify'`, or raise the limit"
             ) from error
+        self.is_ready = True
 
-    def ask(self, request: dict[str, Any], timeout_s: float) -> Comparison:
+    def ask(
+        self, request: dict[str, Any], timeout_s: float, on_slow: Callable[[], None]
+    ) -> Comparison:
+        """The reply to a request; `on_slow` is called once if it takes long."""
         self.num_tasks += 1
+        started = time.monotonic()
         self.send(request)
-        return Comparison(**json.loads(self._receive(timeout_s)))
+        if not self._has_reply(timeout_s * _SLOW):
+            on_slow()
+        left_s = started + timeout_s - time.monotonic()
+        return Comparison(**json.loads(self._receive(left_s)))
+
+    def _has_reply(self, timeout_s: float) -> bool:
+        assert self.process.stdout is not None
+        poll = select.poll()
+        poll.register(self.process.stdout, select.POLLIN)
+        return bool(poll.poll(timeout_s * 1000))
 
     def send(self, request: dict[str, Any]) -> None:
         assert self.process.stdin is not None
@@ -128,6 +155,7 @@ class WorkerPool:
     def _reset(self) -> None:
         self._owner = os.getpid()
         self._lock = threading.Lock()
+        self._spares: list[_Worker] = []
         self._slots: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         for _ in range(self.num_workers):
             self._slots.put(None)
@@ -147,6 +175,7 @@ class WorkerPool:
     def close(self) -> None:
         """Kill the workers. Using the pool again starts new ones."""
         with self._lock:
+            self._spares.clear()
             _kill_all(self._workers)
 
     def _run_one(self, task: Task) -> Comparison:
@@ -157,6 +186,7 @@ class WorkerPool:
             result = worker.ask(
                 {**asdict(task), "conventions": self._conventions, "timeout_s": self.timeout_s},
                 self.timeout_s,
+                self._prepare,
             )
         except _LateError:
             self._drop(worker)
@@ -181,9 +211,27 @@ class WorkerPool:
             if is_fit and worker in self._workers:
                 return worker
             self._drop(worker)
-        worker = _Worker(self.memory_mb)
         with self._lock:
-            self._workers.add(worker)
+            spare = self._spares.pop() if self._spares else None
+            is_alive = spare is not None and spare.process.poll() is None
+            worker = spare if is_alive else self._start()
+        assert worker is not None
+        try:
+            worker.wait()
+        except BaseException:
+            self._drop(worker)
+            raise
+        return worker
+
+    def _prepare(self) -> None:
+        """Start a spare, unless there is one."""
+        with self._lock:
+            if not self._spares:
+                self._spares.append(self._start())
+
+    def _start(self) -> _Worker:
+        worker = _Worker(self.memory_mb)
+        self._workers.add(worker)
         return worker
 
     def _drop(self, worker: _Worker | None) -> None:
