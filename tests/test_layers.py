@@ -12,7 +12,7 @@ FILES = sorted(SRC.rglob("*.py"))
 LAYERS = [
     ["errors", "seeding", "account", "conventions"],
     ["records", "recipe", "runfolder", "progress"],
-    ["recipe_file", "tables", "journal"],
+    ["recipe_file", "tables", "journal", "shards"],
     ["messages", "step", "endpoint"],
     ["problems", "verify", "model"],
     ["rollout", "curate", "train"],

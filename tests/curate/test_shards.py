@@ -1,7 +1,7 @@
 import pytest
 
 from minireason.curate.midtrain import MidtrainSelection
-from minireason.curate.shards import ShardRules, annotate_shards, shard_jobs
+from minireason.curate.shards import ShardRules, annotate_shards
 from minireason.errors import DataError
 from minireason.records import (
     Annotation,
@@ -12,6 +12,7 @@ from minireason.records import (
     read_records,
     write_records,
 )
+from minireason.shards import shard_jobs
 
 QUESTIONS = [Question(f"q{i}", f"{i} + 1?", str(i + 1), "t") for i in range(6)]
 NAMES = ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]

@@ -8,28 +8,24 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
 from minireason.curate.judged import judged_groups
 from minireason.curate.midtrain import MidtrainSelection, annotate_group, midtrain_examples
-from minireason.errors import DataError
 from minireason.model.tokens import CountTokens, token_counter
 from minireason.records import (
     Annotation,
     Example,
-    Question,
     Rollout,
     Verdict,
     iter_records,
     write_records,
 )
+from minireason.shards import ShardJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +38,6 @@ class ShardRules:
     verdicts: Path
     midtrain: Path
     annotations: Path
-
-
-@dataclass(frozen=True, slots=True)
-class ShardJob:
-    """A shard of rollouts with the questions it answers."""
-
-    rollouts: Path
-    questions: list[Question]
-
-
-def shard_jobs(
-    questions: Iterable[Question], shards: Sequence[Path], done: Sequence[bool]
-) -> Iterator[ShardJob]:
-    """The jobs that are left, in order; the questions of shards that are done are passed over."""
-    coming = iter(questions)
-    for shard, is_done in zip(shards, done, strict=True):
-        ids = pc.unique(pq.read_table(shard, columns=["question_id"])["question_id"]).to_pylist()
-        taken = []
-        for question_id in ids:
-            question = next((q for q in coming if q.id == question_id), None)
-            if question is None:
-                raise DataError(
-                    f"a rollout of {shard} answers {question_id!r}, which is not among the "
-                    f"questions, or stands out of their order"
-                )
-            taken.append(question)
-        if not is_done:
-            yield ShardJob(shard, taken)
 
 
 def annotate_shards(jobs: Iterable[ShardJob], rules: ShardRules, num_workers: int) -> Iterator[int]:

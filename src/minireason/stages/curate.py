@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 
 from minireason.curate.midtrain import MidtrainSelection, midtrain_ledger
 from minireason.curate.sft import SftSelection, select_sft
-from minireason.curate.shards import ShardRules, annotate_shards, shard_jobs
+from minireason.curate.shards import ShardRules, annotate_shards
 from minireason.records import Annotation, Question, iter_records, parquet_files
 from minireason.seeding import derive_seed
+from minireason.shards import shard_jobs
 from minireason.step import Counts, StepContext
 
 

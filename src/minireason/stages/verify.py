@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from minireason.conventions import Conventions
 from minireason.journal import Journal
@@ -14,10 +15,12 @@ from minireason.records import (
     Question,
     Rollout,
     Verdict,
+    iter_records,
     parquet_files,
     read_records,
     write_records,
 )
+from minireason.shards import shard_jobs
 from minireason.step import Counts, StepContext
 from minireason.verify.judge import Judge, open_judge
 from minireason.verify.recheck import count_calls, recheck
@@ -27,36 +30,39 @@ from minireason.verify.verifier import Verifier
 
 def verify(step: StepContext) -> Counts:
     """Write one shard of verdicts for every shard of rollouts; finished shards are kept."""
-    settings = step.recipe.verify
-    questions = read_records(step.inputs["questions"], Question)
     shards = parquet_files(step.inputs["rollout"])
+    done = [(step.folder / shard.name).is_file() for shard in shards]
+    jobs = shard_jobs(iter_records(step.inputs["questions"], Question), shards, done)
     judging = judge(step.recipe)
+    with _verifier(step.recipe) as verifier, step.progress.track("verify") as advance:
+        advance(sum(done), len(shards), "shards")
+        for number, job in enumerate(jobs, start=sum(done) + 1):
+            target = step.folder / job.rollouts.name
+            again = partial(recheck, judging, log=_log(target)) if judging else rules_alone
+            rollouts = read_records(job.rollouts, Rollout)
+            verdicts = verify_rollouts(verifier, job.questions, rollouts, again)
+            write_records(target, verdicts, Verdict)
+            advance(number, len(shards), "shards")
     counts: Counter[str] = Counter()
-    with (
-        Verifier(
-            settings.timeout_s,
-            settings.memory_mb,
-            settings.workers,
-            Conventions.from_settings(settings.conventions),
-        ) as verifier,
-        step.progress.track("verify") as advance,
-    ):
-        for number, shard in enumerate(shards):
-            target = step.folder / shard.name
-            log = target.with_suffix(".judge.jsonl")
-            if not target.is_file():
-                again = partial(recheck, judging, log=log) if judging else rules_alone
-                rollouts = read_records(shard, Rollout)
-                verdicts = verify_rollouts(verifier, questions, rollouts, again)
-                write_records(target, verdicts, Verdict)
-            for verdict in read_records(target, Verdict):
-                counts["out"] += 1
-                counts[verdict.verdict] += 1
-                counts[f"by {verdict.method}"] += 1
-            if judging:
-                counts += count_calls(Journal(log, judging.settings()).entries())
-            advance(number + 1, len(shards), "")
+    for shard in shards:
+        target = step.folder / shard.name
+        for verdict in iter_records(target, Verdict):
+            counts["out"] += 1
+            counts[verdict.verdict] += 1
+            counts[f"by {verdict.method}"] += 1
+        if judging:
+            counts += count_calls(Journal(_log(target), judging.settings()).entries())
     return {"in": counts["out"], **counts}
+
+
+def _verifier(recipe: Recipe) -> Verifier:
+    settings = recipe.verify
+    conventions = Conventions.from_settings(settings.conventions)
+    return Verifier(settings.timeout_s, settings.memory_mb, settings.workers, conventions)
+
+
+def _log(target: Path) -> Path:
+    return target.with_suffix(".judge.jsonl")
 
 
 def judge(recipe: Recipe) -> Judge | None:
