@@ -54,7 +54,7 @@ def test_rows_of_no_question_and_those_over_the_number_are_counted(collect):
     assert counts == {
         "in": 5,
         "out": 3,
-        "dropped: of no question": 1,
+        "dropped: question not kept": 1,
         "dropped: over num_rollouts": 1,
     }
 

@@ -28,7 +28,7 @@ RESPONSES = ("response", "completion", "generation", "output", "answer_text")
 LISTS = ("responses", "generations", "completions")
 CONVERSATIONS = ("messages", "conversations")
 THINKING = (("<think>", "</think>"), ("<|begin_of_thought|>", "<|end_of_thought|>"))
-NO_QUESTION = "of no question"
+NO_QUESTION = "question not kept"
 TOO_MANY = "over num_rollouts"
 
 _BUFFERED = 64_000_000  # characters held before they are written to the buckets
