@@ -1,3 +1,8 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from minireason.curate.midtrain import MidtrainSelection
@@ -93,3 +98,50 @@ def test_an_error_in_a_process_is_told_and_finished_shards_stay(annotate, folder
         annotate("out", num_workers=2)
     assert not (folders / "out" / "annotations" / NAMES[2]).exists()
     assert (folders / "out" / "annotations" / NAMES[0]).is_file()
+
+
+ONE_JOB_THEN_NONE = """
+import multiprocessing, sys, time
+from pathlib import Path
+from minireason.curate.midtrain import MidtrainSelection
+from minireason.curate.shards import ShardRules, annotate_shards
+from minireason.records import Question
+from minireason.shards import ShardJob
+
+if __name__ == "__main__":
+    root = Path(sys.argv[1])
+    out = root / "out"
+    rules = ShardRules(MidtrainSelection(), "", "tiny", root / "verify", out, root / "annotations")
+
+    def jobs():
+        questions = [Question(f"q{i}", "?", "1", "t") for i in range(2)]
+        yield ShardJob(root / "rollout" / "part-00000.parquet", questions)
+        print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+        time.sleep(60)
+
+    out.mkdir()
+    (root / "annotations").mkdir()
+    list(annotate_shards(jobs(), rules, 2))
+"""
+
+
+def test_processes_end_with_a_parent_that_is_killed(folders):
+    script = folders / "script.py"
+    script.write_text(ONE_JOB_THEN_NONE)
+    parent = subprocess.Popen([sys.executable, script, folders], stdout=subprocess.PIPE, text=True)
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+    assert pids
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while any(is_running(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(is_running(pid) for pid in pids)
+
+
+def is_running(pid):
+    """Whether there is such a process; one that ended and that nobody waits for is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -7,7 +7,9 @@ shard that has them is done. Each process holds one shard; the questions are rea
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -72,7 +74,16 @@ _worker: list[tuple[ShardRules, CountTokens]] = []
 
 def _start(rules: ShardRules) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     _worker.append((rules, token_counter(rules.base)))
+
+
+def _end_with_the_parent() -> None:
+    """A killed parent cannot say when to stop, and its processes would wait for it for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _work(job: ShardJob) -> None:
