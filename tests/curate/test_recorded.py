@@ -102,7 +102,7 @@ def test_a_response_is_truncated_if_the_row_or_its_thinking_says_so(collect, mor
     ("row", "message"),
     [
         ({"response": "a"}, "rows.jsonl:1: no question; .*the row has response"),
-        ({"question_id": "q0"}, "rows.jsonl:1: the response is a NoneType"),
+        ({"question_id": "q0"}, "rows.jsonl:1: no response; give text"),
         ({"question_id": "q0", "response": 5}, "rows.jsonl:1: the response is a int"),
     ],
 )

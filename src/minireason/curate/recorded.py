@@ -171,9 +171,9 @@ def _found(raw: RawRow, row: Mapping[str, Any], response: Any, reason: Any) -> F
     if isinstance(response, list):
         response = _turn(response, ("assistant", "gpt"), -1)
     if not isinstance(response, str):
-        kind = type(response).__name__
+        what = "no response" if response is None else f"the response is a {type(response).__name__}"
         raise DataError(
-            f"{raw.where}: the response is a {kind}; give text in a column {', '.join(RESPONSES)}, "
+            f"{raw.where}: {what}; give text in a column {', '.join(RESPONSES)}, "
             f"messages in {' or '.join(CONVERSATIONS)}, or a list of texts in {', '.join(LISTS)}"
         )
     num_tokens = row.get("num_tokens")

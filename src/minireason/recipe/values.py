@@ -18,6 +18,8 @@ Price = Annotated[float, Field(ge=0)]
 def _bare_url(url: str) -> str:
     if "@" in url or "?" in url:  # the recipe is written into the run folder, secrets must not be
         raise ValueError("a base_url holds a user or a query; give the key in the environment")
+    if url and not url.startswith(("http://", "https://")):
+        raise ValueError("a base_url must begin with http:// or https://")
     return url
 
 
