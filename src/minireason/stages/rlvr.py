@@ -40,6 +40,7 @@ from minireason.train.objectives.grpo import Grpo
 from minireason.train.packing import MicroBatch, TokenSequence, Unit, collate, pack, unit_length
 from minireason.train.rebalance import balance, draw_prompts, informative
 from minireason.train.schedule import annealed_temperature
+from minireason.verify.rollouts import reference
 from minireason.verify.verifier import Verifier
 from minireason.workbench import (
     fit,
@@ -151,13 +152,13 @@ class RolloutSource:
             for index in range(size)
         ]
         completions = self.engine.generate(requests)
+        expected = [
+            (reference(p.prompt[-1]["content"], p.answer, p.answer_kind), p.answer_kind)
+            for p in drawn
+        ]
         decisions = self.verifier.verify_batch(
             [
-                (
-                    self.chat.decode(c.token_ids),
-                    drawn[i // size].answer,
-                    drawn[i // size].answer_kind,
-                )
+                (self.chat.decode(c.token_ids), *expected[i // size])
                 for i, c in enumerate(completions)
             ]
         )

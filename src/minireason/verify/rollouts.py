@@ -35,7 +35,7 @@ def verify_rollouts(
     asked = [by_id[rollout.question_id] for rollout in rollouts]
     ruled = verifier.verify_batch(
         [
-            (rollout.response, reference(question), question.answer_kind)
+            (rollout.response, _reference(question), question.answer_kind)
             for rollout, question in zip(rollouts, asked, strict=True)
         ]
     )
@@ -56,8 +56,10 @@ def verify_rollouts(
     ]
 
 
-def reference(question: Question) -> str:
+def _reference(question: Question) -> str:
+    return reference(question.text, question.answer, question.answer_kind)
+
+
+def reference(text: str, answer: str, kind: str) -> str:
     """The reference answer; of multiple choice with its option, where the question shows it."""
-    if not is_choice(question.answer, question.answer_kind):
-        return question.answer
-    return with_option(question.answer, question.text)
+    return with_option(answer, text) if is_choice(answer, kind) else answer
