@@ -84,7 +84,9 @@ HOSTILE = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--rows", type=int, default=400, help="rollouts timed, of all files evenly")
+    parser.add_argument(
+        "--rows", type=int, default=2000, help="rollouts timed, of all files evenly"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=["cases", "rollouts", "speed", "hostile"])
     arguments = parser.parse_args()
@@ -109,9 +111,9 @@ def rollouts(folder: Path) -> Iterator[Row]:
                 yield {**json.loads(line), "file": path.name.partition(".")[0]}
 
 
-def ours(rows: list[Row]) -> list[bool | None]:
-    """The verdict; None for unknown. One worker, the defaults."""
-    with Verifier() as verifier:
+def ours(rows: list[Row], num_workers: int = 1) -> list[bool | None]:
+    """The verdict; None for unknown. One worker, the defaults; its start counts."""
+    with Verifier(num_workers=num_workers) as verifier:
         decisions = verifier.verify_batch([_item(row) for row in rows])
     return [VALUES[decision.verdict] for decision in decisions]
 
@@ -121,6 +123,10 @@ def _item(row: Row) -> tuple[str, str, str]:
     answer = str(row["answer"])
     reference = with_option(answer, row["question"]) if is_choice(answer, "") else answer
     return row["response"], reference, ""
+
+
+def ours_with_two_workers(rows: list[Row]) -> list[bool | None]:
+    return ours(rows, num_workers=2)
 
 
 def math_verify(rows: list[Row]) -> list[bool | None]:
@@ -258,22 +264,31 @@ def show_methods(rows: list[Row]) -> None:
 
 
 def show_speed(rows: list[Row], count: int, rounds: int) -> None:
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    sample = random.Random(0).sample(rows, count)
+    """Everybody on one core, in turns; then ours on two cores, with a worker for each."""
+    cores = sorted(os.sched_getaffinity(0))
+    sample = random.Random(0).sample(rows, min(count, len(rows)))
+    os.sched_setaffinity(0, set(cores[:1]))
     for judge in JUDGES.values():
         judge(sample[:20])  # imports and caches
     seconds: dict[str, list[float]] = {name: [] for name in JUDGES}
     for _ in range(rounds):
         for name, judge in JUDGES.items():
-            started = time.perf_counter()
-            judge(sample)
-            seconds[name].append(time.perf_counter() - started)
+            seconds[name].append(timed(judge, sample))
     for name, taken in seconds.items():
-        print(f"{name:<12} {count / statistics.median(taken):10.1f} answers a second")
+        print(f"{name:<12} {len(sample) / statistics.median(taken):10.1f} answers a second")
     for name in list(JUDGES)[1:]:
         ratios = sorted(t / o for t, o in zip(seconds[name], seconds["ours"], strict=True))
         middle = statistics.median(ratios)
         print(f"ours against {name}: {middle:.1f} times [{ratios[0]:.1f}, {ratios[-1]:.1f}]")
+    os.sched_setaffinity(0, set(cores[:2]))
+    both = [timed(ours_with_two_workers, sample) for _ in range(rounds)]
+    print(f"ours, two cores {len(sample) / statistics.median(both):10.1f} answers a second")
+
+
+def timed(judge: Judge, sample: list[Row]) -> float:
+    started = time.perf_counter()
+    judge(sample)
+    return time.perf_counter() - started
 
 
 def show_hostile() -> None:
