@@ -85,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument(
-        "--rows", type=int, default=2000, help="rollouts timed, of all files evenly"
+        "--rows", type=int, default=2000, help="rollouts timed, drawn from all files"
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=["cases", "rollouts", "speed", "hostile"])
