@@ -2,7 +2,8 @@
 
 A strict reader of normalised LaTeX: whatever has two readings is refused, since a wrong reading
 would make a wrong verdict. Refused are `1/2x`, `f(x)`, `ab c` words, mixed numbers, `\\sin x^2`,
-derivatives, constants of integration, absolute values, factorials and every unknown command.
+derivatives, constants of integration, absolute values and every unknown command. Read wide, runs
+of three letters are products and constants of integration are names.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 
 Node = tuple[Any, ...]
 """("number", Fraction), ("name", text), ("pi",), ("e",), ("i",), ("neg", a), ("add" | "multiply" |
-"divide" | "power", a, b), ("root", degree, a), ("log", base or None, a), (function, a)."""
+"divide" | "power" | "binomial", a, b), ("root", degree, a), ("log", base or None, a),
+("factorial" | "floor" | "ceil" | function, a)."""
 
 MAX_LENGTH = 400
 MAX_DEPTH = 12
@@ -28,15 +30,22 @@ _TOKEN = re.compile(
     r"|(?P<root>\\sqrt(?![a-zA-Z]))|(?P<log>\\(?:log|ln|lg)(?![a-zA-Z]))"
     r"|(?P<function>\\(?:sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|exp)"
     r"(?![a-zA-Z]))|(?P<power>\^)|(?P<times>\*)|(?P<over>/)|(?P<sign>[+-])|(?P<base>_)"
-    r"|(?P<open>[({\[])|(?P<close>[)}\]])|(?P<space> +)"
+    r"|(?P<open>[({\[]|\\lfloor(?![a-zA-Z])|\\lceil(?![a-zA-Z]))"
+    r"|(?P<close>[)}\]]|\\rfloor(?![a-zA-Z])|\\rceil(?![a-zA-Z]))|(?P<space> +)"
+    r"|(?P<binomial>\\binom(?![a-zA-Z]))|(?P<factorial>!)"
 )
-_CLOSING = {"(": ")", "[": "]", "{": "}"}
-_FACTORS = ("number", "pi", "name", "fraction", "root", "log", "function", "open")
+_CLOSING = {"(": ")", "[": "]", "{": "}", r"\lfloor": r"\rfloor", r"\lceil": r"\rceil"}
+_ROUNDINGS = {r"\lfloor": "floor", r"\lceil": "ceil"}
+_FACTORS = ("number", "pi", "name", "fraction", "root", "log", "function", "open", "binomial")
 _INVERSES = {r"\sin": r"\arcsin", r"\cos": r"\arccos", r"\tan": r"\arctan"}
 _CALLED = frozenset("fghFGH")
 _ANGLES = (r"\sin", r"\cos", r"\tan", r"\cot", r"\sec", r"\csc")
 _SURELY_DEGREES = 5
 _DOUBTFUL = re.compile(rf"(?<![\\a-zA-Z])(?:[a-zA-Z]{{3,}}|d(?:[a-zA-Z]|\\(?:{_GREEK})))")
+_WORD = re.compile(
+    r"(?<![\\a-zA-Z])(?:[a-zA-Z]{4,}|cos|sin|tan|cot|sec|csc|log|exp|mod|max|min|gcd|lcm|det|arg|"
+    r"lim|inf|sup|deg|for|odd|all|any|and|not|the|are|but|yes)"
+)
 _INTEGRATION_CONSTANT = re.compile(r"C(?:_.*)?|c_.*")
 
 
@@ -44,17 +53,32 @@ class _UnreadableError(ValueError):
     pass
 
 
-def read_expression(text: str) -> Node | None:
-    """The tree of an expression, None where it is not read with certainty."""
-    if len(text) > MAX_LENGTH or _DOUBTFUL.search(text):
+def read_expression(text: str, *, is_wide: bool = False) -> Node | None:
+    """The tree of an expression, None where it is not read with certainty.
+
+    Read wide, it is one of two readings where letters stand in a row, and may have constants that
+    stand for any number.
+    """
+    if len(text) > MAX_LENGTH or (_WORD if is_wide else _DOUBTFUL).search(text):
         return None
     try:
-        reader = _Reader(_tokens(text))
+        reader = _Reader(_tokens(text), is_wide)
         tree = reader.sum(0)
         reader.take("end")
     except _UnreadableError:
         return None
     return tree
+
+
+def has_constants(tree: Node) -> bool:
+    """Whether a name may be a constant of integration."""
+    return any(_INTEGRATION_CONSTANT.fullmatch(name) for name in names(tree))
+
+
+def kinds(tree: Node) -> frozenset[str]:
+    """The operations and functions of an expression."""
+    parts = (kinds(part) for part in tree[1:] if isinstance(part, tuple))
+    return frozenset([tree[0]]).union(*parts)
 
 
 def names(tree: Node) -> frozenset[str]:
@@ -79,8 +103,9 @@ def _tokens(text: str) -> list[tuple[str, str]]:
 class _Reader:
     """Recursive descent: sum -> term -> factor -> atom, each bounded in depth."""
 
-    def __init__(self, tokens: list[tuple[str, str]]) -> None:
+    def __init__(self, tokens: list[tuple[str, str]], is_wide: bool = False) -> None:
         self.tokens = tokens
+        self.is_wide = is_wide
         self.place = 0
 
     @property
@@ -133,7 +158,17 @@ class _Reader:
         if self.kind in ("function", "log"):
             return self._called(depth)
         base = self._atom(depth)
-        return ("power", base, self._exponent(depth)) if self.kind == "power" else base
+        if self.kind == "factorial":
+            self.take("factorial")
+            if self.kind in ("factorial", "power"):
+                raise _UnreadableError
+            return ("factorial", base)
+        if self.kind != "power":
+            return base
+        power = ("power", base, self._exponent(depth))
+        if self.kind == "factorial":
+            raise _UnreadableError
+        return power
 
     def _exponent(self, depth: int) -> Node:
         self.take("power")
@@ -159,11 +194,14 @@ class _Reader:
             return ("divide", self._group(depth, "{"), self._group(depth, "{"))
         if kind == "root":
             return self._root(depth)
+        if kind == "binomial":
+            self.take("binomial")
+            return ("binomial", self._group(depth, "{"), self._group(depth, "{"))
         return self._group(depth)
 
     def _name(self) -> Node:
         name = self.take("name").replace("{", "").replace("}", "")
-        if _INTEGRATION_CONSTANT.fullmatch(name):
+        if _INTEGRATION_CONSTANT.fullmatch(name) and not self.is_wide:
             raise _UnreadableError
         if self.text == "(" and not self._is_product(name):
             raise _UnreadableError
@@ -187,10 +225,10 @@ class _Reader:
         return ("root", int(degree), self._group(depth, "{"))
 
     def _group(self, depth: int, opening: str = "") -> Node:
-        closing = _CLOSING[self.take("open", opening)]
+        bracket = self.take("open", opening)
         inside = self.sum(depth + 1)
-        self.take("close", closing)
-        return inside
+        self.take("close", _CLOSING[bracket])
+        return (_ROUNDINGS[bracket], inside) if bracket in _ROUNDINGS else inside
 
     def _called(self, depth: int) -> Node:
         """A function with its argument: `\\sin^2 x`, `\\log_{2}(x)`, `\\cos\\frac{x}{2}`."""
@@ -226,15 +264,15 @@ class _Reader:
         """One group, fraction or root; or a number, pi and a name, such as `2\\pi t`."""
         if self.kind in ("open", "fraction", "root"):
             argument = self._atom(depth)
-            if self.kind == "power":
+            if self.kind in ("power", "factorial"):
                 raise _UnreadableError
             return argument
         parts = []
         for kind in ("number", "pi", "name"):
             if self.kind == kind:
                 parts.append(self._atom(depth))
-        is_open = self.kind in ("power", "number", "pi", "name", "fraction", "root", "open")
-        is_open = is_open or self.kind in ("over", "times")
+        is_open = self.kind in _FACTORS or self.kind in ("power", "over", "times", "factorial")
+        is_open = is_open and self.kind not in ("log", "function")
         if not parts or is_open or (function == "log" and len(parts) > 1):
             raise _UnreadableError
         product = parts[0]

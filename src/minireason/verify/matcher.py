@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 from minireason.conventions import Conventions
-from minireason.verify.numeric import compare_values, same_expression
+from minireason.verify.equation import compare_equations
+from minireason.verify.numeric import compare_exactly, compare_values, same_expression
 from minireason.verify.polynomial import read_polynomial
 from minireason.verify.reading import Answer, read_based, read_rational
 
@@ -87,6 +88,9 @@ class Matcher:
         if gold_terms is not None and given_terms is not None:
             self.used.add("polynomial")
             return gold_terms == given_terms
+        exact = compare_exactly(gold, given)
+        if exact is not None:
+            return exact
         finding, _ = compare_values(gold, given, self.conventions.irrational_places)
         if finding == "differ":
             self.used.add("numeric")
@@ -148,6 +152,10 @@ class Matcher:
         return list({(a.name, _key(a)): a for a in items}.values())
 
     def _ask(self, gold: str, given: str) -> bool | None:
+        equal = compare_equations(gold, given, self.conventions.irrational_places)
+        if equal is not None:
+            self.used.add("canonical" if equal else "numeric")
+            return equal
         if self.symbolic is None:
             return None
         self.used.add("symbolic")
