@@ -41,7 +41,7 @@ _INVERSES = {r"\sin": r"\arcsin", r"\cos": r"\arccos", r"\tan": r"\arctan"}
 _CALLED = frozenset("fghFGH")
 _ANGLES = (r"\sin", r"\cos", r"\tan", r"\cot", r"\sec", r"\csc")
 _SURELY_DEGREES = 5
-_DOUBTFUL = re.compile(rf"(?<![\\a-zA-Z])(?:[a-zA-Z]{{3,}}|d(?:[a-zA-Z]|\\(?:{_GREEK})))")
+_DOUBTFUL = re.compile(rf"(?<![\\a-zA-Z])(?:[a-zA-Z]{{3,}}|(?<!_)d(?:[a-zA-Z]|\\(?:{_GREEK})))")
 _WORD = re.compile(
     r"(?<![\\a-zA-Z])(?:[a-zA-Z]{4,}|cos|sin|tan|cot|sec|csc|log|exp|mod|max|min|gcd|lcm|det|arg|"
     r"lim|inf|sup|deg|for|odd|all|any|and|not|the|are|but|yes)"
@@ -68,6 +68,16 @@ def read_expression(text: str, *, is_wide: bool = False) -> Node | None:
     except _UnreadableError:
         return None
     return tree
+
+
+def _size(tree: Node) -> Fraction:
+    """A quotient of numbers, or the largest number in an expression."""
+    if tree[0] == "number":
+        return Fraction(tree[1])
+    if tree[0] == "divide" and tree[1][0] == tree[2][0] == "number" and tree[2][1]:
+        return Fraction(tree[1][1] / tree[2][1])
+    sizes = (_size(part) for part in tree[1:] if isinstance(part, tuple))
+    return max(sizes, default=Fraction(0))
 
 
 def has_constants(tree: Node) -> bool:
@@ -244,7 +254,7 @@ class _Reader:
         argument = self._argument(depth, kind)
         if power == ("neg", ("number", Fraction(1))) and name in _INVERSES:
             return (_INVERSES[name], argument)
-        if name in _ANGLES and self._may_be_degrees(start):
+        if name in _ANGLES and _size(argument) >= _SURELY_DEGREES and self._is_plain(start):
             raise _UnreadableError
         called = ("log", base, argument) if kind == "log" else (name, argument)
         if power is None:
@@ -253,12 +263,9 @@ class _Reader:
             raise _UnreadableError
         return ("power", called, power)
 
-    def _may_be_degrees(self, start: int) -> bool:
-        """Whether the argument read since `start` is a plain number too large for radians."""
-        argument = self.tokens[start : self.place]
-        numbers = [Fraction(text) for kind, text in argument if kind == "number"]
-        is_plain = not any(kind in ("name", "pi") for kind, _ in argument)
-        return is_plain and any(number >= _SURELY_DEGREES for number in numbers)
+    def _is_plain(self, start: int) -> bool:
+        """Whether the argument read since `start` is a plain number, which may be degrees."""
+        return not any(kind in ("name", "pi") for kind, _ in self.tokens[start : self.place])
 
     def _argument(self, depth: int, function: str) -> Node:
         """One group, fraction or root; or a number, pi and a name, such as `2\\pi t`."""

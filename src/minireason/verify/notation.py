@@ -15,7 +15,7 @@ _BY_TIME = re.compile(rf"\\frac\{{d({_NAME})\}}\{{dt\}}")
 _TWICE_BY_TIME = re.compile(rf"\\frac\{{d\^2({_NAME})\}}\{{dt\^2\}}")
 _DOTTED = re.compile(rf"\\(d?dot) ?\{{({_NAME})\}}((?:_(?:\w|\{{\w+\}}))?)")
 _INITIAL = re.compile(rf"({_NAME})\(0\)")
-_WORD = re.compile(r"(?<![\\a-zA-Z])(?:[a-zA-Z]{3}|d[a-zA-Z])(?![a-zA-Z])")
+_WORD = re.compile(r"(?<![\\a-zA-Z])(?:[a-zA-Z]{3}|(?<!_)d[a-zA-Z])(?![a-zA-Z])")
 
 
 def has_words(text: str) -> bool:

@@ -29,8 +29,10 @@ Point = Mapping[str, Ball]
 
 MAX_NAMES = 8
 MAX_RENAMINGS = 24
+MAX_PARTS = 6
 POINTS_OF_A_KIND = 4
-TRIES = 12
+TRIES = 24
+_SIZES = (2, 3, 4, 5, 2, 3, 4, 5, 100, 1000)
 _CLOSE = 1e-9
 _LARGEST_ERROR = 1e-11
 _LOG_OF_NO_BASE = (math.e, 10.0)
@@ -53,6 +55,14 @@ def compare_exactly(gold: str, given: str) -> bool | None:
     """Whether two rational numbers are equal, such as `2^{10}` and `4*256`; None for others."""
     values = [exact_value(tree) for tree in map(read_expression, (gold, given)) if tree]
     return values[0] == values[1] if len(values) == 2 and None not in values else None
+
+
+def is_true_chain(text: str) -> bool:
+    """Whether all parts of `\\frac{34}{100}=\\frac{17}{50}` are surely equal."""
+    parts = text.split("=")
+    return len(parts) <= MAX_PARTS and all(
+        compare_exactly(part, parts[-1]) or same_expression(part, parts[-1]) for part in parts
+    )
 
 
 def same_expression(gold: str, given: str) -> bool:
@@ -171,8 +181,8 @@ def _points(variables: list[str], kind: str) -> Iterator[Point]:
             values = [sign * chance.uniform(0.1, 0.9) for _ in variables]
         elif attempt < POINTS_OF_A_KIND:
             values = [float(v) for v in chance.sample(range(2, 12), len(variables))]
-        else:  # smaller ones, where large ones may have no value
-            values = [float(v) for v in chance.choices(range(1, 5), k=len(variables))]
+        else:  # of several sizes, where those of one size may have no value
+            values = [float(v) for v in chance.choices(_SIZES, k=len(variables))]
         yield {n: Ball(complex(v)) for n, v in zip(variables, values, strict=True)}
 
 
