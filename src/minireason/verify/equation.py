@@ -15,7 +15,7 @@ from minireason.verify.ball import Ball, UndefinedError
 from minireason.verify.canonical import Form, NoFormError, form, monomial_ratio, scaled_by
 from minireason.verify.expression import Node, has_constants, names, read_expression
 from minireason.verify.notation import has_words, with_own_names
-from minireason.verify.numeric import Finding, Point, compare_renamed
+from minireason.verify.numeric import LOGS_OF_NO_BASE, Finding, Point, compare_renamed
 from minireason.verify.value import evaluate
 
 Equation = tuple[Node, Node]
@@ -23,6 +23,7 @@ Equation = tuple[Node, Node]
 _MAX_TERMS = 12
 _CLOSE = 1e-9
 _UNDEFINED = (UndefinedError, OverflowError, ValueError, ZeroDivisionError)
+_CAPITALS = re.compile(r"[A-Z]{2}")
 _OF_TIME = re.compile(r"\(t\)")
 
 
@@ -35,12 +36,14 @@ def compare_equations(gold: str, given: str, places: int) -> bool | None:
         return None
     if _is_multiple(first, second):
         return True
-    if has_words(gold + " " + given) or any(has_constants(t) for t in (*first, *second)):
+    trees = (*first, *second)
+    if any(map(_has_words, (gold, given))) or any(map(has_constants, trees)):
         return None
     here, there = (names(sides[0]) | names(sides[1]) for sides in (first, second))
 
     def at(point: Point) -> Finding | None:
-        return _violates(first, second, point, places)
+        found = {_violates(first, second, point, places, base) for base in LOGS_OF_NO_BASE}
+        return found.pop() if len(found) == 1 else None
 
     return False if compare_renamed(here, there, at) == "differ" else None
 
@@ -51,6 +54,11 @@ def _read(text: str) -> Equation | None:
         text = _OF_TIME.sub("", text)  # `\\theta(t)` is \\theta where time is not used otherwise
     left, right = (read_expression(side, is_wide=True) for side in text.split("="))
     return None if left is None or right is None else (left, right)
+
+
+def _has_words(text: str) -> bool:
+    """Whether letters in a row may be one name, as in `AC=MC`."""
+    return has_words(text) or bool(_CAPITALS.search(text))
 
 
 def _letters(text: str) -> set[str]:
@@ -88,12 +96,14 @@ def _is_ratio(ratio: Form, one: Form, other: Form) -> bool:
     return is_plain and is_nowhere_empty and scaled_by(one, ratio) == other
 
 
-def _violates(first: Equation, second: Equation, point: Point, places: int) -> Finding | None:
+def _violates(
+    first: Equation, second: Equation, point: Point, places: int, log_base: float
+) -> Finding | None:
     """ "differ" if a solution of the first near the point is surely none of the second."""
     for name in sorted((names(first[0]) | names(first[1])) & point.keys()):
         try:
-            solution = {**point, name: _solved(first, name, point)}
-            left, right = (evaluate(side, solution) for side in second)
+            solution = {**point, name: _solved(first, name, point, log_base)}
+            left, right = (evaluate(side, solution, log_base) for side in second)
         except _UNDEFINED:
             continue
         size = max(abs(left.centre), abs(right.centre))
@@ -102,17 +112,17 @@ def _violates(first: Equation, second: Equation, point: Point, places: int) -> F
     return None
 
 
-def _solved(sides: Equation, name: str, point: Point) -> Ball:
+def _solved(sides: Equation, name: str, point: Point, log_base: float) -> Ball:
     """The value of a name in which an equation is linear; raises `UndefinedError`."""
 
     def excess(value: Ball) -> Ball:
         there = {**point, name: value}
-        return evaluate(sides[0], there) + -evaluate(sides[1], there)
+        return evaluate(sides[0], there, log_base) + -evaluate(sides[1], there, log_base)
 
     start = excess(Ball(0j))
     slope = excess(Ball(1 + 0j)) + -start
     value = -start / slope
     left = excess(value)
     if abs(left.centre) > left.radius or abs(value.centre) < _CLOSE:
-        raise UndefinedError
+        raise UndefinedError  # not linear, or zero as in `xy=x^2`, where `y=x` is meant
     return value

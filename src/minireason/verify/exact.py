@@ -14,6 +14,7 @@ from minireason.verify.expression import Node
 
 MAX_BITS = 8_000
 _MAX_FACTORIAL = 900
+_MAX_FACTORS = 20
 
 
 class _NotExactError(ValueError):
@@ -83,7 +84,11 @@ def _factorial(value: Fraction) -> Fraction:
 def _binomial(above: Fraction, below: Fraction) -> Fraction:
     """The polynomial in the upper argument, for a whole lower one."""
     count = _whole(below)
-    if count > _MAX_FACTORIAL or count * _bits(above) > MAX_BITS:
+    if count * _bits(above) > MAX_BITS:
+        raise _NotExactError
+    if above.denominator == 1 and above >= 0:
+        return Fraction(math.comb(above.numerator, count))
+    if count > _MAX_FACTORS:
         raise _NotExactError
     product = Fraction(1)
     for step in range(count):

@@ -20,13 +20,13 @@ Node = tuple[Any, ...]
 MAX_LENGTH = 400
 MAX_DEPTH = 12
 
-_GREEK = (
+GREEK = (
     "alpha|beta|gamma|delta|epsilon|varepsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|rho|sigma|"
     "tau|upsilon|phi|varphi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Sigma|Phi|Psi|Omega"
 )
 _TOKEN = re.compile(
     r"(?P<number>\d+(?:\.\d+)?|\.\d+)|(?P<pi>\\pi(?![a-zA-Z]))|(?P<fraction>\\frac(?![a-zA-Z]))"
-    rf"|(?P<name>(?:[a-zA-Z]|\\(?:{_GREEK})(?![a-zA-Z]))(?:_(?:\w|\{{\w+\}}))?)"
+    rf"|(?P<name>(?:[a-zA-Z]|\\(?:{GREEK})(?![a-zA-Z]))(?:_(?:\w|\{{\w+\}}))?)"
     r"|(?P<root>\\sqrt(?![a-zA-Z]))|(?P<log>\\(?:log|ln|lg)(?![a-zA-Z]))"
     r"|(?P<function>\\(?:sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|exp)"
     r"(?![a-zA-Z]))|(?P<power>\^)|(?P<times>\*)|(?P<over>/)|(?P<sign>[+-])|(?P<base>_)"
@@ -41,7 +41,7 @@ _INVERSES = {r"\sin": r"\arcsin", r"\cos": r"\arccos", r"\tan": r"\arctan"}
 _CALLED = frozenset("fghFGH")
 _ANGLES = (r"\sin", r"\cos", r"\tan", r"\cot", r"\sec", r"\csc")
 _SURELY_DEGREES = 5
-_DOUBTFUL = re.compile(rf"(?<![\\a-zA-Z])(?:[a-zA-Z]{{3,}}|(?<!_)d(?:[a-zA-Z]|\\(?:{_GREEK})))")
+_DOUBTFUL = re.compile(rf"(?<![\\a-zA-Z])(?:[a-zA-Z]{{3,}}|(?<!_)d(?:[a-zA-Z]|\\(?:{GREEK})))")
 _WORD = re.compile(
     r"(?<![\\a-zA-Z])(?:[a-zA-Z]{4,}|cos|sin|tan|cot|sec|csc|log|exp|mod|max|min|gcd|lcm|det|arg|"
     r"lim|inf|sup|deg|for|odd|all|any|and|not|the|are|but|yes)"

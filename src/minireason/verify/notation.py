@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 
-_LETTER = r"(?:\\(?!dot|ddot|frac|sqrt|pi\b)[a-zA-Z]+ ?|[a-zA-Z])"
+from minireason.verify.expression import GREEK
+
+_LETTER = rf"(?:\\(?:{GREEK})(?![a-zA-Z])|[a-zA-Z])"
 _NAME = rf"{_LETTER}(?:_(?:\w|\{{\w+\}}))?"
 _BY_TIME = re.compile(rf"\\frac\{{d({_NAME})\}}\{{dt\}}")
 _TWICE_BY_TIME = re.compile(rf"\\frac\{{d\^2({_NAME})\}}\{{dt\^2\}}")
 _DOTTED = re.compile(rf"\\(d?dot) ?\{{({_NAME})\}}((?:_(?:\w|\{{\w+\}}))?)")
-_INITIAL = re.compile(rf"({_NAME})\(0\)")
+_INITIAL = re.compile(rf"(?<![\\a-zA-Z])({_NAME})\(0\)")
 _WORD = re.compile(r"(?<![\\a-zA-Z])(?:[a-zA-Z]{3}|(?<!_)d[a-zA-Z])(?![a-zA-Z])")
 
 

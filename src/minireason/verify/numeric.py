@@ -34,8 +34,12 @@ POINTS_OF_A_KIND = 4
 TRIES = 24
 _SIZES = (2, 3, 4, 5, 2, 3, 4, 5, 100, 1000)
 _CLOSE = 1e-9
+_CARTESIAN = frozenset("xyz")
+_POLAR = frozenset(["r", r"\theta", r"\rho", r"\phi", r"\varphi"])
 _LARGEST_ERROR = 1e-11
-_LOG_OF_NO_BASE = (math.e, 10.0)
+ALL_KINDS = ("reals", "whole", "negative")
+LOGS_OF_NO_BASE = (math.e, 10.0)
+"""A logarithm of no base is read as natural and as to base ten, which must say the same."""
 
 
 def compare_values(gold: str, given: str, places: int) -> tuple[Finding | None, bool]:
@@ -67,6 +71,8 @@ def is_true_chain(text: str) -> bool:
 
 def same_expression(gold: str, given: str) -> bool:
     """Whether both can be read and brought to one form, which is a proof."""
+    if any(text.isalpha() and len(text) > 2 for text in (gold, given)):
+        return False  # letters alone may be a word or an order
     trees = [read_expression(with_own_names(text), is_wide=True) for text in (gold, given)]
     return trees[0] is not None and trees[1] is not None and same_form(trees[0], trees[1])
 
@@ -95,11 +101,16 @@ def _compare(gold: Node, given: Node, places: int) -> Finding | None:
     if given[0] == "name" and given[1] not in here and here:
         return None
 
-    def at(point: Point) -> Finding | None:
-        return _compare_at(gold, given, point, places)
+    used = kinds(gold) | kinds(given)
+    bases = LOGS_OF_NO_BASE if "log" in used else LOGS_OF_NO_BASE[:1]
 
-    finding = compare_renamed(here, there, at, _kinds_of_points(gold, given))
-    has_steps = (kinds(gold) | kinds(given)) & {"floor", "ceil"}
+    def at(point: Point) -> Finding | None:
+        found = {_compare_at(gold, given, point, places, base) for base in bases}
+        return found.pop() if len(found) == 1 else None
+
+    is_counted = used & {"factorial", "binomial"}  # of whole numbers
+    finding = compare_renamed(here, there, at, ("whole",) if is_counted else ALL_KINDS)
+    has_steps = used & {"floor", "ceil"}
     return None if has_steps and finding != "differ" else finding  # steps meet by chance
 
 
@@ -107,13 +118,15 @@ def compare_renamed(
     here: frozenset[str],
     there: frozenset[str],
     at: Callable[[Point], Finding | None],
-    chosen: tuple[str, ...] = ("reals", "whole", "negative"),
+    chosen: tuple[str, ...] = ALL_KINDS,
 ) -> Finding | None:
     """What `at` finds at the points; if no side has all names, "differ" under every renaming."""
     if len(here | there) > MAX_NAMES:
         return None
     if here <= there or there <= here:
         return _findings(sorted(here | there), at, chosen)
+    if not _may_rename(here, there):
+        return None
     for renaming in renamings(here, there):
         kept = sorted((here | there) - renaming.keys())
 
@@ -122,7 +135,7 @@ def compare_renamed(
 
         if _findings(kept, renamed, chosen) != "differ":
             return None
-    return "differ" if _may_rename(here, there) else None
+    return "differ"
 
 
 def renamings(here: frozenset[str], there: frozenset[str]) -> Iterator[dict[str, str]]:
@@ -133,7 +146,14 @@ def renamings(here: frozenset[str], there: frozenset[str]) -> Iterator[dict[str,
 
 
 def _may_rename(here: frozenset[str], there: frozenset[str]) -> bool:
-    """Whether there are few renamings, and no name is a term of a sequence, such as `F_{2n}`."""
+    """Whether there are few renamings, of names that nothing is seen to connect.
+
+    The sides must share a name, not have a term of a sequence, such as `F_{2n}`, and not be in
+    Cartesian coordinates on one side and polar ones on the other.
+    """
+    is_polar = any(side & _POLAR for side in (here - there, there - here))
+    if not here & there or (is_polar and (here ^ there) & _CARTESIAN):
+        return False
     few, many = sorted((len(here - there), len(there - here)))
     letters = {name for name in here | there if len(name) == 1}
     indices = {letter for name in here ^ there for letter in name.partition("_")[2]}
@@ -144,12 +164,6 @@ def _is_quantity(tree: Node) -> bool:
     """Whether a product with a name in it may be a number with its unit, such as `5N`."""
     is_product = tree[0] in ("multiply", "divide", "name", "neg", "number", "power")
     return is_product and all(_is_quantity(part) for part in tree[1:] if isinstance(part, tuple))
-
-
-def _kinds_of_points(gold: Node, given: Node) -> tuple[str, ...]:
-    """Whole numbers only where a factorial or binomial has no other arguments."""
-    is_counted = (kinds(gold) | kinds(given)) & {"factorial", "binomial"}
-    return ("whole",) if is_counted else ("reals", "whole", "negative")
 
 
 def _findings(
@@ -163,7 +177,8 @@ def _findings(
         points = itertools.islice(_points(variables, kind), TRIES)
         known = (finding for point in points if (finding := at(point)))
         found.append(list(itertools.islice(known, POINTS_OF_A_KIND)))
-        if len(found[-1]) < 2 and kind != "negative":
+        enough = 2 if len(chosen) > 1 else POINTS_OF_A_KIND
+        if len(found[-1]) < enough and kind != "negative":
             return None
     every = {finding for kind in found for finding in kind}
     if len(every) == 1:
@@ -186,16 +201,8 @@ def _points(variables: list[str], kind: str) -> Iterator[Point]:
         yield {n: Ball(complex(v)) for n, v in zip(variables, values, strict=True)}
 
 
-def _compare_at(gold: Node, given: Node, point: Point, places: int) -> Finding | None:
-    """Both sides at one point, a logarithm of no base read as natural and as to base ten."""
-    bases = _LOG_OF_NO_BASE if "log" in kinds(gold) | kinds(given) else _LOG_OF_NO_BASE[:1]
-    found = {_compare_once(gold, given, point, places, base) for base in bases}
-    return found.pop() if len(found) == 1 else None
-
-
-def _compare_once(
-    gold: Node, given: Node, point: Point, places: int, base: float
-) -> Finding | None:
+def _compare_at(gold: Node, given: Node, point: Point, places: int, base: float) -> Finding | None:
+    """What both sides say at one point, None where one has no value."""
     try:
         a, b = evaluate(gold, point, base), evaluate(given, point, base)
     except (UndefinedError, OverflowError, ValueError, ZeroDivisionError):
