@@ -26,8 +26,8 @@ def found(gold, given_text, places=12):
         ("4", "4n-1"),
         (r"10^{-20}\sqrt{2}x+1", "1+x"),
         (
-            r"(P^{2/5}-\frac{z}{K})^{5/2}",
-            r"(P^{2/5}-\frac{z}{K^2})^{5/2}",
+            r"(P^{2/5}-\frac{z}{9K})^{5/2}",
+            r"(P^{2/5}-\frac{z}{8K})^{5/2}",
         ),  # few points have a value
         (r"e^{-zt}\cos(\sqrt{1-z^2}t)", r"ze^{-2zt}"),
         (r"\frac{s}{s^2+a^2}", r"\frac{b}{s^2+b^2}"),  # whether b is a or not
