@@ -1,17 +1,19 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from minireason.verify.equation import compare_equations
 
 
-def same(gold, given):
-    return compare_equations(gold, given, 12)
+def same(gold, answer):
+    return compare_equations(gold, answer, 12)
 
 
 PENDULUM = r"ml\ddot{\theta}(t)-mg\sin\theta(t)=f(t)\cos\theta(t)"
 
 
 @pytest.mark.parametrize(
-    ("gold", "given"),
+    ("gold", "answer"),
     [
         ("X_d=125-1.25P", "P=100-0.8X_d"),  # 125/1.25 = 100, 1/1.25 = 0.8
         ("y=2x+1", "2x-y+1=0"),
@@ -20,12 +22,12 @@ PENDULUM = r"ml\ddot{\theta}(t)-mg\sin\theta(t)=f(t)\cos\theta(t)"
         (PENDULUM, r"\ddot{\theta}=\frac{g}{l}\sin\theta+\frac{f(t)}{ml}\cos\theta"),
     ],
 )
-def test_a_multiple_of_an_equation_is_the_same_equation(gold, given):
-    assert same(gold, given) is True
+def test_a_multiple_of_an_equation_is_the_same_equation(gold, answer):
+    assert same(gold, answer) is True
 
 
 @pytest.mark.parametrize(
-    ("gold", "given"),
+    ("gold", "answer"),
     [
         ("X_d=125-1.25P", "P=25-0.05X_d"),
         ("X_d=125-1.25P", "Q=105-0.25P"),
@@ -39,12 +41,12 @@ def test_a_multiple_of_an_equation_is_the_same_equation(gold, given):
         (r"\dot{x}=-kx", r"\dot{x}=kx"),
     ],
 )
-def test_equations_whose_solutions_never_fit_each_other_are_different(gold, given):
-    assert same(gold, given) is False
+def test_equations_whose_solutions_never_fit_each_other_are_different(gold, answer):
+    assert same(gold, answer) is False
 
 
 @pytest.mark.parametrize(
-    ("gold", "given"),
+    ("gold", "answer"),
     [
         ("x^2=x", "x=1"),  # 0 is lost
         ("xy=x^2", "y=x"),  # x = 0 is lost
@@ -64,5 +66,16 @@ def test_equations_whose_solutions_never_fit_each_other_are_different(gold, give
         ("0=0", "1=1"),
     ],
 )
-def test_what_may_be_the_same_or_cannot_be_solved_is_left_open(gold, given):
-    assert same(gold, given) is None
+def test_what_may_be_the_same_or_cannot_be_solved_is_left_open(gold, answer):
+    assert same(gold, answer) is None
+
+
+NUMBERS = st.integers(-9, 9).filter(bool)
+
+
+@given(NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+def test_a_line_is_itself_whatever_it_is_multiplied_by_and_never_a_parallel(a, b, c, k, shift):
+    line = f"({a})x+({b})y={c}"
+    assert same(line, f"({k * a})x={k * c}-({k * b})y") is True
+    assert same(line, f"y=\\frac{{{c}-({a})x}}{{{b}}}") is True
+    assert same(line, f"({k * a})x+({k * b})y={k * (c + shift)}") is False
