@@ -56,6 +56,7 @@ def test_equations_whose_solutions_never_fit_each_other_are_different(gold, answ
         ("x=5", "y=5"),  # another name for the same
         ("x=5", "y=6"),
         (r"r=a\cos\theta", "x^2+y^2=ax"),  # one circle in two coordinates
+        (r"T=m\ddot{x}", r"T=\frac{mv^2}{R}"),  # the acceleration may be that
         ("MC=AC", "P=MC"),  # names of two letters
         ("SRAC=LRAC", "MC=SRAC"),
         ("y=x+C", "y=x+2C"),  # any constant

@@ -20,7 +20,7 @@ from minireason.verify.ball import Ball, UndefinedError
 from minireason.verify.canonical import same_form
 from minireason.verify.exact import exact_value
 from minireason.verify.expression import Node, has_constants, kinds, names, read_expression
-from minireason.verify.notation import has_words, with_own_names
+from minireason.verify.notation import has_words, is_derived, with_own_names
 from minireason.verify.value import evaluate
 
 Finding = Literal["differ", "agree", "agree in part"]
@@ -148,9 +148,11 @@ def renamings(here: frozenset[str], there: frozenset[str]) -> Iterator[dict[str,
 def _may_rename(here: frozenset[str], there: frozenset[str]) -> bool:
     """Whether there are few renamings, of names that nothing is seen to connect.
 
-    The sides must share a name, not have a term of a sequence, such as `F_{2n}`, and not be in
-    Cartesian coordinates on one side and polar ones on the other.
+    The sides must share a name, not have a derivative or a term of a sequence, such as `F_{2n}`,
+    and not be in Cartesian coordinates on one side and polar ones on the other.
     """
+    if any(map(is_derived, here ^ there)):
+        return False
     is_polar = any(side & _POLAR for side in (here - there, there - here))
     if not here & there or (is_polar and (here ^ there) & _CARTESIAN):
         return False
