@@ -1,6 +1,6 @@
 import pytest
 
-from minireason.verify.alignment import align_angles, align_case, align_logs
+from minireason.verify.alignment import align_angles, align_argument, align_case, align_logs
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,18 @@ def test_a_logarithm_of_no_base_takes_the_base_that_the_other_side_names(gold, g
 def test_degrees_are_radians_beside_a_pi_only():
     assert align_angles(r"\frac{\pi}{4}", r"45^\circ") == (r"\frac{\pi}{4}", r"\frac{45\pi}{180}")
     assert align_angles("45", "45°") == ("45", "45°")
+
+
+@pytest.mark.parametrize(
+    ("gold", "given", "aligned"),
+    [
+        ("f(n)=n^2", "f(x)=x^2", "f(n)=n^2"),
+        ("f(n)=n^2", "f(x)=nx", "f(x)=nx"),  # n is something else
+        ("f(n)=n^2", "g(x)=x^2", "g(x)=x^2"),
+        (r"P(a)=\frac{1}{2}", r"P(b)=\frac{1}{2}", r"P(b)=\frac{1}{2}"),  # events or points
+        ("f(n)=n^2", r"f(x)=\xi x", r"f(n)=\xi n"),
+        ("f(n)=n", "f(x)=x=1", "f(x)=x=1"),
+    ],
+)
+def test_the_argument_of_a_function_may_have_another_name(gold, given, aligned):
+    assert align_argument(gold, given) == aligned

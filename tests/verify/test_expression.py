@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minireason.verify.expression import names, read_expression
-from minireason.verify.numeric import evaluate
+from minireason.verify.value import evaluate
 
 VALUES = [
     ("1+2*3", 7),
@@ -61,10 +61,11 @@ AMBIGUOUS = [
     "cos(x)",
     "x^10",
     "|x|",
-    "5!",
+    "5!!",
+    "2^3!",
     r"\pm 2",
     r"\dot{x}",
-    r"\lfloor x\rfloor",
+    r"\lfloor x)",
     "x=2",
     "1,2",
     "5%",

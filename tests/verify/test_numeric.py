@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minireason.verify.numeric import compare_values, same_expression
+from minireason.verify.numeric import compare_values, is_true_chain, same_expression
 
 
 def found(gold, given_text, places=12):
@@ -25,6 +25,19 @@ def found(gold, given_text, places=12):
         (r"\frac{F}{m}t", r"\frac{1}{m}t"),
         ("4", "4n-1"),
         (r"10^{-20}\sqrt{2}x+1", "1+x"),
+        (
+            r"(P^{2/5}-\frac{z}{9K})^{5/2}",
+            r"(P^{2/5}-\frac{z}{8K})^{5/2}",
+        ),  # few points have a value
+        (r"e^{-zt}\cos(\sqrt{1-z^2}t)", r"ze^{-2zt}"),
+        (r"\frac{s}{s^2+a^2}", r"\frac{b}{s^2+b^2}"),  # whether b is a or not
+        (r"\binom{2n}{n}", r"\frac{1}{n+1}\binom{2n}{n}"),
+        ("n!", "(n+1)!"),
+        ("n+1", r"\lceil\frac{n(n+1)+2}{4}\rceil"),
+        ("abc+a", "a+b+c"),
+        ("x^2+1", "x^2+x+C_1"),
+        ("5", "Ae^t+c_1"),
+        (r"\sin\frac{4}{5}", r"\cos\frac{4}{5}"),
     ],
 )
 def test_values_that_differ_everywhere_decide(gold, given_text):
@@ -46,12 +59,37 @@ def test_values_that_differ_everywhere_decide(gold, given_text):
         ("5", "5N"),  # a unit
         ("x", "t"),  # only another name
         (r"\cos(2t)", "f(t)"),
+        (r"\sin\frac{40}{5}", r"\cos 1"),  # eight degrees or radians
+        (r"\frac{s}{s^2+a^2}", r"\frac{s}{s^2+b^2}"),
+        ("2n^2+1", "F_{2n}"),  # may be defined so
+        ("2n^2+n", "nF_{2n}"),
+        ("A", "4^x"),
+        (r"\frac{x}{r}+a", r"\cos\theta+a"),
+        (r"\lfloor\frac{n}{2}\rfloor", r"\frac{n-1}{2}"),  # equal for odd n
+        ("x+C_1", "x+2C_1"),
         (r"\sqrt{2}", "1.414213562373095"),
         (r"\frac{1}{0}", "2"),
     ],
 )
 def test_pairs_that_may_be_equal_are_not_called_different(gold, given_text):
     assert found(gold, given_text) != "differ"
+
+
+def test_constants_of_integration_are_names_where_forms_are_equal():
+    assert same_expression("C_1e^t+C_2", "C_2+e^tC_1")
+    assert not same_expression("C_1e^t+C_2", "C_2e^t+C_1")
+
+
+def test_letters_in_a_row_are_a_product_in_a_formula_and_nothing_alone():
+    assert same_expression(r"\frac{def}{de+df}", r"\frac{fed}{fd+ed}")
+    assert not same_expression("CAB", "ABC")
+
+
+def test_a_chain_is_true_if_its_parts_are_equal():
+    assert is_true_chain(r"\frac{860}{220}=\frac{43}{11}")
+    assert is_true_chain(r"\frac{ab}{4ab}=\frac{1}{4}")
+    assert not is_true_chain("2002-56-6=1930")
+    assert not is_true_chain("x+1=5")
 
 
 def test_an_agreement_for_some_numbers_only_is_said():

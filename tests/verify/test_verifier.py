@@ -49,7 +49,7 @@ def test_a_batch_keeps_its_order_and_decides_equal_answers_once(verifier, monkey
     seen = []
     run = verifier._pool.run
     monkeypatch.setattr(verifier._pool, "run", lambda tasks: seen.extend(tasks) or run(tasks))
-    item = (r"so \boxed{2\cos^2(x)-1}", r"\cos(2x)", "")
+    item = (r"so \boxed{\sqrt{5+2\sqrt{6}}}", r"\sqrt{2}+\sqrt{3}", "")
     decisions = verifier.verify_batch([item, ("#### 7", "8", ""), item, item])
     assert [d.verdict for d in decisions] == ["correct", "incorrect", "correct", "correct"]
     assert len(seen) == 1

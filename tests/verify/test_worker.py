@@ -15,7 +15,7 @@ import pytest
 from minireason.verify import Conventions, Verifier
 from minireason.verify.worker import Task, WorkerPool
 
-EASY = (r"\boxed{2\cos^2(x)-1}", r"\cos(2x)", "")
+EASY = (r"\boxed{\sqrt{5+2\sqrt{6}}}", r"\sqrt{2}+\sqrt{3}", "")
 BOMB = (r"\boxed{9^{9^{9^9}}}", "3", "")
 HOSTILE = [
     r"9^{9^{9^9}}",
@@ -137,8 +137,8 @@ def test_threads_with_batches_of_their_own_get_their_own_verdicts(verifier):
     verdicts = {}
 
     def decide(number):
-        right, wrong = (rf"\boxed{{{number}\cos^2(x)-{c}}}" for c in (number, number + 1))
-        reference = rf"-{number}\sin^2(x)"
+        right, wrong = (rf"\boxed{{{number}\sqrt{{5+{c}\sqrt{{6}}}}}}" for c in (2, 3))
+        reference = rf"{number}(\sqrt{{2}}+\sqrt{{3}})"
         items = [(right, reference, ""), (wrong, reference, ""), (rf"\boxed{{{number}}}", "7", "")]
         verdicts[number] = [d.verdict for d in verifier.verify_batch(items)]
 

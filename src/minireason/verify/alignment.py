@@ -10,6 +10,7 @@ _NATURAL_LOG = re.compile(r"\\ln(?![a-zA-Z])")
 _TEN_LOG = re.compile(r"\\log_\{?10\}?(?!\d)|\\lg(?![a-zA-Z])")
 _DEGREES = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)\s*(?:\^\s*\{?\s*\\circ\s*\}?|°|\\degree)")
 _RADIANS = re.compile(r"\\pi(?![a-zA-Z])|π")
+_DEFINITION = re.compile(r"([a-zA-Z])\(([a-df-hj-z])\)=")
 _CONSTANTS = frozenset("eEiI")
 
 
@@ -29,6 +30,22 @@ def align_case(gold: str, given: str) -> str:
 
 def _letters(text: str) -> set[str]:
     return {match for match in _LETTER.findall(text) if len(match) == 1}
+
+
+def align_argument(gold: str, given: str) -> str:
+    """`given` with the argument of `gold`: `f(x)=x^2` beside `f(n)=n^2`.
+
+    Nothing is changed if the letter of `gold` stands for something else in `given`, or if a side
+    does not use its argument, which may then be a point or an event: `P(A)=\\frac{1}{2}`.
+    """
+    here, there = _DEFINITION.match(given), _DEFINITION.match(gold)
+    if not here or not there or here[1] != there[1] or given.count("=") != 1:
+        return given
+    old, new = here[2], there[2]
+    bodies = _letters(gold[there.end() :]), _letters(given[here.end() :])
+    if new not in bodies[0] or old not in bodies[1] or new in _letters(given):
+        return given
+    return _LETTER.sub(lambda m: new if m[0] == old else m[0], given)
 
 
 def align_logs(gold: str, given: str) -> tuple[str, str]:

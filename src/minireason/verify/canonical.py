@@ -60,7 +60,22 @@ def form(tree: Node) -> Form:
         return _multiply(forms[0], _inverse(forms[1]))
     if kind == "power":
         return _power(forms[0], forms[1])
+    if kind == "binomial":
+        return _factor((kind, _key(forms[0]), _key(forms[1])))
     return _function(kind, forms[0])
+
+
+def monomial_ratio(one: tuple[Monomial, Fraction], other: tuple[Monomial, Fraction]) -> Form:
+    """What the first term is multiplied by to give the second."""
+    exponents = dict(other[0])
+    for factor, exponent in one[0]:
+        exponents[factor] = exponents.get(factor, Fraction(0)) - exponent
+    return _monomial(exponents, other[1] / one[1])
+
+
+def scaled_by(terms: Form, ratio: Form) -> Form:
+    """All terms multiplied by one; raises `NoFormError`."""
+    return _multiply(terms, ratio)
 
 
 def _constant(value: Fraction) -> Form:

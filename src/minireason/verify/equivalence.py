@@ -2,9 +2,9 @@
 
 identical -> choice -> normalized -> text -> rational -> polynomial -> structured -> numeric ->
 canonical -> symbolic. All but the last are cheap and run in the caller; all but the numeric one,
-which only ever says that two values differ, are exact. The symbolic layer is passed in: without it
-`compare` returns None where only it could decide; the guarded worker calls `compare` again with it,
-and `agree_at_points` speaks where it could not decide.
+which says that two values differ, or that expressions with variables agree at every point tried,
+are exact. The symbolic layer is passed in: without it `compare` returns None where only it could
+decide; the guarded worker calls `compare` again with it.
 
 Two rationals that differ are decisively different, as are two words and two tuples of which one
 element differs. Parentheses and square brackets are not the same, since they mean intervals too.
@@ -18,12 +18,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from minireason.conventions import Conventions
-from minireason.verify.alignment import align_angles, align_case, align_logs
+from minireason.verify.alignment import align_angles, align_argument, align_case, align_logs
 from minireason.verify.choice import choice_letter, is_choice, option_text
 from minireason.verify.clock import same_time
 from minireason.verify.matcher import Matcher, Symbolic, UnreadableError
 from minireason.verify.normalize import names_number, names_zero, normalize, plain_text
-from minireason.verify.numeric import compare_values
 from minireason.verify.reading import read, read_rational
 
 if TYPE_CHECKING:
@@ -83,30 +82,10 @@ def compare(
     )
     if in_words is not None:
         return in_words
-    given = align_case(gold, given)
+    given = align_argument(gold, align_case(gold, given))
     if conventions.log_like_the_other:
         gold, given = align_logs(gold, given)
     return _compare_values(gold, given, conventions, symbolic)
-
-
-def agree_at_points(
-    reference: str, answer: str, kind: str, conventions: Conventions
-) -> Comparison | None:
-    """The verdict where only the symbolic layer is missing, if what it should compare agrees.
-
-    Two expressions with variables that no computation tells apart at any of the points tried are
-    taken for identical. Constants are not: two may be as close as one likes and differ.
-    """
-
-    def symbolic(gold: str, given: str) -> bool:
-        if compare_values(gold, given, conventions.irrational_places) == ("agree", True):
-            return True
-        raise UnreadableError("no layer could decide")
-
-    decided = compare(reference, answer, kind, conventions, symbolic)
-    is_confirmed = decided is not None and decided.verdict == "correct"
-    reason = "the expressions agree at every point tried"
-    return Comparison("correct", "numeric", reason) if is_confirmed else None
 
 
 def _compare_choice(reference: str, answer: str, kind: str) -> Comparison | None:

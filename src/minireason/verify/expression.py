@@ -2,7 +2,8 @@
 
 A strict reader of normalised LaTeX: whatever has two readings is refused, since a wrong reading
 would make a wrong verdict. Refused are `1/2x`, `f(x)`, `ab c` words, mixed numbers, `\\sin x^2`,
-derivatives, constants of integration, absolute values, factorials and every unknown command.
+derivatives, constants of integration, absolute values and every unknown command. Read wide, runs
+of three letters are products and constants of integration are names.
 """
 
 from __future__ import annotations
@@ -13,30 +14,38 @@ from typing import Any
 
 Node = tuple[Any, ...]
 """("number", Fraction), ("name", text), ("pi",), ("e",), ("i",), ("neg", a), ("add" | "multiply" |
-"divide" | "power", a, b), ("root", degree, a), ("log", base or None, a), (function, a)."""
+"divide" | "power" | "binomial", a, b), ("root", degree, a), ("log", base or None, a),
+("factorial" | "floor" | "ceil" | function, a)."""
 
 MAX_LENGTH = 400
 MAX_DEPTH = 12
 
-_GREEK = (
+GREEK = (
     "alpha|beta|gamma|delta|epsilon|varepsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|rho|sigma|"
     "tau|upsilon|phi|varphi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Sigma|Phi|Psi|Omega"
 )
 _TOKEN = re.compile(
     r"(?P<number>\d+(?:\.\d+)?|\.\d+)|(?P<pi>\\pi(?![a-zA-Z]))|(?P<fraction>\\frac(?![a-zA-Z]))"
-    rf"|(?P<name>(?:[a-zA-Z]|\\(?:{_GREEK})(?![a-zA-Z]))(?:_(?:\w|\{{\w+\}}))?)"
+    rf"|(?P<name>(?:[a-zA-Z]|\\(?:{GREEK})(?![a-zA-Z]))(?:_(?:\w|\{{\w+\}}))?)"
     r"|(?P<root>\\sqrt(?![a-zA-Z]))|(?P<log>\\(?:log|ln|lg)(?![a-zA-Z]))"
     r"|(?P<function>\\(?:sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|exp)"
     r"(?![a-zA-Z]))|(?P<power>\^)|(?P<times>\*)|(?P<over>/)|(?P<sign>[+-])|(?P<base>_)"
-    r"|(?P<open>[({\[])|(?P<close>[)}\]])|(?P<space> +)"
+    r"|(?P<open>[({\[]|\\lfloor(?![a-zA-Z])|\\lceil(?![a-zA-Z]))"
+    r"|(?P<close>[)}\]]|\\rfloor(?![a-zA-Z])|\\rceil(?![a-zA-Z]))|(?P<space> +)"
+    r"|(?P<binomial>\\binom(?![a-zA-Z]))|(?P<factorial>!)"
 )
-_CLOSING = {"(": ")", "[": "]", "{": "}"}
-_FACTORS = ("number", "pi", "name", "fraction", "root", "log", "function", "open")
+_CLOSING = {"(": ")", "[": "]", "{": "}", r"\lfloor": r"\rfloor", r"\lceil": r"\rceil"}
+_ROUNDINGS = {r"\lfloor": "floor", r"\lceil": "ceil"}
+_FACTORS = ("number", "pi", "name", "fraction", "root", "log", "function", "open", "binomial")
 _INVERSES = {r"\sin": r"\arcsin", r"\cos": r"\arccos", r"\tan": r"\arctan"}
 _CALLED = frozenset("fghFGH")
 _ANGLES = (r"\sin", r"\cos", r"\tan", r"\cot", r"\sec", r"\csc")
 _SURELY_DEGREES = 5
-_DOUBTFUL = re.compile(rf"(?<![\\a-zA-Z])(?:[a-zA-Z]{{3,}}|d(?:[a-zA-Z]|\\(?:{_GREEK})))")
+_DOUBTFUL = re.compile(rf"(?<![\\a-zA-Z])(?:[a-zA-Z]{{3,}}|(?<!_)d(?:[a-zA-Z]|\\(?:{GREEK})))")
+_WORD = re.compile(
+    r"(?<![\\a-zA-Z])(?:[a-zA-Z]{4,}|cos|sin|tan|cot|sec|csc|log|exp|mod|max|min|gcd|lcm|det|arg|"
+    r"lim|inf|sup|deg|for|odd|all|any|and|not|the|are|but|yes)"
+)
 _INTEGRATION_CONSTANT = re.compile(r"C(?:_.*)?|c_.*")
 
 
@@ -44,17 +53,42 @@ class _UnreadableError(ValueError):
     pass
 
 
-def read_expression(text: str) -> Node | None:
-    """The tree of an expression, None where it is not read with certainty."""
-    if len(text) > MAX_LENGTH or _DOUBTFUL.search(text):
+def read_expression(text: str, *, is_wide: bool = False) -> Node | None:
+    """The tree of an expression, None where it is not read with certainty.
+
+    Read wide, it is one of two readings where letters stand in a row, and may have constants that
+    stand for any number.
+    """
+    if len(text) > MAX_LENGTH or (_WORD if is_wide else _DOUBTFUL).search(text):
         return None
     try:
-        reader = _Reader(_tokens(text))
+        reader = _Reader(_tokens(text), is_wide)
         tree = reader.sum(0)
         reader.take("end")
     except _UnreadableError:
         return None
     return tree
+
+
+def _size(tree: Node) -> Fraction:
+    """A quotient of numbers, or the largest number in an expression."""
+    if tree[0] == "number":
+        return Fraction(tree[1])
+    if tree[0] == "divide" and tree[1][0] == tree[2][0] == "number" and tree[2][1]:
+        return Fraction(tree[1][1] / tree[2][1])
+    sizes = (_size(part) for part in tree[1:] if isinstance(part, tuple))
+    return max(sizes, default=Fraction(0))
+
+
+def has_constants(tree: Node) -> bool:
+    """Whether a name may be a constant of integration."""
+    return any(_INTEGRATION_CONSTANT.fullmatch(name) for name in names(tree))
+
+
+def kinds(tree: Node) -> frozenset[str]:
+    """The operations and functions of an expression."""
+    parts = (kinds(part) for part in tree[1:] if isinstance(part, tuple))
+    return frozenset([tree[0]]).union(*parts)
 
 
 def names(tree: Node) -> frozenset[str]:
@@ -79,8 +113,9 @@ def _tokens(text: str) -> list[tuple[str, str]]:
 class _Reader:
     """Recursive descent: sum -> term -> factor -> atom, each bounded in depth."""
 
-    def __init__(self, tokens: list[tuple[str, str]]) -> None:
+    def __init__(self, tokens: list[tuple[str, str]], is_wide: bool = False) -> None:
         self.tokens = tokens
+        self.is_wide = is_wide
         self.place = 0
 
     @property
@@ -133,7 +168,17 @@ class _Reader:
         if self.kind in ("function", "log"):
             return self._called(depth)
         base = self._atom(depth)
-        return ("power", base, self._exponent(depth)) if self.kind == "power" else base
+        if self.kind == "factorial":
+            self.take("factorial")
+            if self.kind in ("factorial", "power"):
+                raise _UnreadableError
+            return ("factorial", base)
+        if self.kind != "power":
+            return base
+        power = ("power", base, self._exponent(depth))
+        if self.kind == "factorial":
+            raise _UnreadableError
+        return power
 
     def _exponent(self, depth: int) -> Node:
         self.take("power")
@@ -159,11 +204,14 @@ class _Reader:
             return ("divide", self._group(depth, "{"), self._group(depth, "{"))
         if kind == "root":
             return self._root(depth)
+        if kind == "binomial":
+            self.take("binomial")
+            return ("binomial", self._group(depth, "{"), self._group(depth, "{"))
         return self._group(depth)
 
     def _name(self) -> Node:
         name = self.take("name").replace("{", "").replace("}", "")
-        if _INTEGRATION_CONSTANT.fullmatch(name):
+        if _INTEGRATION_CONSTANT.fullmatch(name) and not self.is_wide:
             raise _UnreadableError
         if self.text == "(" and not self._is_product(name):
             raise _UnreadableError
@@ -187,10 +235,10 @@ class _Reader:
         return ("root", int(degree), self._group(depth, "{"))
 
     def _group(self, depth: int, opening: str = "") -> Node:
-        closing = _CLOSING[self.take("open", opening)]
+        bracket = self.take("open", opening)
         inside = self.sum(depth + 1)
-        self.take("close", closing)
-        return inside
+        self.take("close", _CLOSING[bracket])
+        return (_ROUNDINGS[bracket], inside) if bracket in _ROUNDINGS else inside
 
     def _called(self, depth: int) -> Node:
         """A function with its argument: `\\sin^2 x`, `\\log_{2}(x)`, `\\cos\\frac{x}{2}`."""
@@ -206,7 +254,7 @@ class _Reader:
         argument = self._argument(depth, kind)
         if power == ("neg", ("number", Fraction(1))) and name in _INVERSES:
             return (_INVERSES[name], argument)
-        if name in _ANGLES and self._may_be_degrees(start):
+        if name in _ANGLES and _size(argument) >= _SURELY_DEGREES and self._is_plain(start):
             raise _UnreadableError
         called = ("log", base, argument) if kind == "log" else (name, argument)
         if power is None:
@@ -215,26 +263,23 @@ class _Reader:
             raise _UnreadableError
         return ("power", called, power)
 
-    def _may_be_degrees(self, start: int) -> bool:
-        """Whether the argument read since `start` is a plain number too large for radians."""
-        argument = self.tokens[start : self.place]
-        numbers = [Fraction(text) for kind, text in argument if kind == "number"]
-        is_plain = not any(kind in ("name", "pi") for kind, _ in argument)
-        return is_plain and any(number >= _SURELY_DEGREES for number in numbers)
+    def _is_plain(self, start: int) -> bool:
+        """Whether the argument read since `start` is a plain number, which may be degrees."""
+        return not any(kind in ("name", "pi") for kind, _ in self.tokens[start : self.place])
 
     def _argument(self, depth: int, function: str) -> Node:
         """One group, fraction or root; or a number, pi and a name, such as `2\\pi t`."""
         if self.kind in ("open", "fraction", "root"):
             argument = self._atom(depth)
-            if self.kind == "power":
+            if self.kind in ("power", "factorial"):
                 raise _UnreadableError
             return argument
         parts = []
         for kind in ("number", "pi", "name"):
             if self.kind == kind:
                 parts.append(self._atom(depth))
-        is_open = self.kind in ("power", "number", "pi", "name", "fraction", "root", "open")
-        is_open = is_open or self.kind in ("over", "times")
+        is_open = self.kind in _FACTORS or self.kind in ("power", "over", "times", "factorial")
+        is_open = is_open and self.kind not in ("log", "function")
         if not parts or is_open or (function == "log" and len(parts) > 1):
             raise _UnreadableError
         product = parts[0]

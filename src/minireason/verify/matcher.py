@@ -11,16 +11,23 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 from minireason.conventions import Conventions
-from minireason.verify.numeric import compare_values, same_expression
+from minireason.verify.equation import compare_equations
+from minireason.verify.intervals import compare_sets
+from minireason.verify.numeric import (
+    compare_exactly,
+    compare_values,
+    is_true_chain,
+    same_expression,
+)
 from minireason.verify.polynomial import read_polynomial
-from minireason.verify.reading import Answer, read_based, read_rational
+from minireason.verify.reading import Answer, read_based, read_rational, split_top
 
 Symbolic = Callable[[str, str], bool]
 """Whether the reference (first) and the answer, normalised LaTeX, are the same expression."""
 
 _POINT_DECIMAL = re.compile(r"-?\d*\.\d+")
 _DENIED = {
-    "agree": "the symbolic layer denies what every value confirms",
+    "agree": "the symbolic layer denies what the values confirm",
     "agree in part": "the values agree for some numbers and not for others",
 }
 
@@ -64,6 +71,8 @@ class Matcher:
 
     def _equal_leaves(self, gold: str, given: str) -> bool | None:
         exact_gold, exact_given = read_rational(gold), read_rational(given)
+        if exact_gold is not None and "=" in given and is_true_chain(given):
+            return self._equal_leaves(gold, split_top(given, "=")[-1])
         if exact_gold is None or exact_given is None:
             return self._equal_expressions(gold, given)
         if gold.endswith("%") and not given.endswith("%"):
@@ -87,12 +96,18 @@ class Matcher:
         if gold_terms is not None and given_terms is not None:
             self.used.add("polynomial")
             return gold_terms == given_terms
-        finding, _ = compare_values(gold, given, self.conventions.irrational_places)
+        exact = compare_exactly(gold, given)
+        if exact is not None:
+            return exact
+        finding, has_variables = compare_values(gold, given, self.conventions.irrational_places)
         if finding == "differ":
             self.used.add("numeric")
             return False
         if same_expression(gold, given):
             self.used.add("canonical")
+            return True
+        if finding == "agree" and has_variables:
+            self.used.add("numeric")
             return True
         equal = self._ask(gold, given)
         if equal is False and finding is not None:
@@ -148,6 +163,13 @@ class Matcher:
         return list({(a.name, _key(a)): a for a in items}.values())
 
     def _ask(self, gold: str, given: str) -> bool | None:
+        is_same_set = compare_sets(gold, given)
+        if is_same_set is not None:
+            return is_same_set
+        equal = compare_equations(gold, given, self.conventions.irrational_places)
+        if equal is not None:
+            self.used.add("canonical" if equal else "numeric")
+            return equal
         if self.symbolic is None:
             return None
         self.used.add("symbolic")

@@ -1,59 +1,165 @@
 """Expressions compared by their values: a difference decides, an agreement is no proof.
 
-Two constants differ if their values do, beyond the error of both. Two expressions in the same
-variables are called different only if they differ at every point where both are defined, and the
-points are of three kinds, small positive reals, integers and negative reals: answers that are equal
-only for integers, only for acute angles or only for positive numbers agree at some of them. What is
-not read with certainty (`expression`), or is defined at too few points, is left undecided.
+Two constants differ if their values do, beyond the error of both. Two expressions with variables
+are called different only if they differ at every point where both are defined, and the points are
+of three kinds, small positive reals, integers and negative reals: answers that are equal only for
+integers, only for acute angles or only for positive numbers agree at some of them. Where each side
+has names that the other lacks, they must differ whichever of them are the same. What is not read
+with certainty (`expression`), or is defined at too few points, is left undecided.
 """
 
 from __future__ import annotations
 
-import cmath
+import itertools
 import math
 import random
-from collections.abc import Mapping
-from fractions import Fraction
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 from minireason.verify.ball import Ball, UndefinedError
 from minireason.verify.canonical import same_form
-from minireason.verify.expression import Node, names, read_expression
+from minireason.verify.exact import exact_value
+from minireason.verify.expression import Node, has_constants, kinds, names, read_expression
+from minireason.verify.notation import has_words, is_derived, with_own_names
+from minireason.verify.value import evaluate
 
 Finding = Literal["differ", "agree", "agree in part"]
 """In part: at all points of one kind and not of another, such as positive and negative ones."""
+Point = Mapping[str, Ball]
 
 MAX_NAMES = 8
+MAX_RENAMINGS = 24
+MAX_PARTS = 6
 POINTS_OF_A_KIND = 4
+TRIES = 24
+_SIZES = (2, 3, 4, 5, 2, 3, 4, 5, 100, 1000)
 _CLOSE = 1e-9
+_CARTESIAN = frozenset("xyz")
+_POLAR = frozenset(["r", r"\theta", r"\rho", r"\phi", r"\varphi"])
 _LARGEST_ERROR = 1e-11
-_LOG_OF_NO_BASE = (math.e, 10.0)
+ALL_KINDS = ("reals", "whole", "negative")
+LOGS_OF_NO_BASE = (math.e, 10.0)
+"""A logarithm of no base is read as natural and as to base ten, which must say the same."""
 
 
 def compare_values(gold: str, given: str, places: int) -> tuple[Finding | None, bool]:
     """What the values say of two normalised answers, and whether they have variables.
 
     Values closer than one unit of the decimal place `places` are not called different; only values
-    that no error of computation tells apart agree.
+    that no error of computation tells apart agree. Where letters in a row may be a product or a
+    word, both readings must say the same.
     """
-    trees = read_expression(gold), read_expression(given)
-    if trees[0] is None or trees[1] is None:
-        return None, False
-    here, there = names(trees[0]), names(trees[1])
-    variables = here | there
-    is_nested = here <= there or there <= here  # else a variable may only be called otherwise
-    may_be_unit = bool(there) and not here and _is_quantity(trees[1])
-    if not is_nested or may_be_unit or len(variables) > MAX_NAMES:
-        return None, bool(variables)
-    kinds = _points(sorted(variables)) if variables else [[{}]]
-    findings = [[_compare_at(trees[0], trees[1], p, places) for p in kind] for kind in kinds]
-    return _conclusion(findings), bool(variables)
+    pairs = _readings(gold, given)
+    variables = {name for pair in pairs for tree in pair for name in names(tree)}
+    findings = {_compare(*pair, places) for pair in pairs}
+    return (findings.pop() if len(findings) == 1 else None), bool(variables)
+
+
+def compare_exactly(gold: str, given: str) -> bool | None:
+    """Whether two rational numbers are equal, such as `2^{10}` and `4*256`; None for others."""
+    values = [exact_value(tree) for tree in map(read_expression, (gold, given)) if tree]
+    return values[0] == values[1] if len(values) == 2 and None not in values else None
+
+
+def is_true_chain(text: str) -> bool:
+    """Whether all parts of `\\frac{34}{100}=\\frac{17}{50}` are surely equal."""
+    parts = text.split("=")
+    return len(parts) <= MAX_PARTS and all(
+        compare_exactly(part, parts[-1]) or same_expression(part, parts[-1]) for part in parts
+    )
 
 
 def same_expression(gold: str, given: str) -> bool:
     """Whether both can be read and brought to one form, which is a proof."""
-    trees = read_expression(gold), read_expression(given)
+    if any(text.isalpha() and len(text) > 2 for text in (gold, given)):
+        return False  # letters alone may be a word or an order
+    trees = [read_expression(with_own_names(text), is_wide=True) for text in (gold, given)]
     return trees[0] is not None and trees[1] is not None and same_form(trees[0], trees[1])
+
+
+def _readings(gold: str, given: str) -> list[tuple[Node, Node]]:
+    """The pairs of trees that may be meant, none where one cannot be read."""
+    strict = read_expression(gold), read_expression(given)
+    if strict[0] is not None and strict[1] is not None:
+        return [strict]  # type: ignore[list-item]
+    pairs: list[tuple[Node, Node]] = []
+    for are_words in (False, True) if has_words(gold + " " + given) else (False,):
+        texts = (with_own_names(text, are_words=are_words) for text in (gold, given))
+        one, other = (read_expression(text, is_wide=True) for text in texts)
+        if one is None or other is None or (has_constants(one) and has_constants(other)):
+            return []  # constants of integration may be called and scaled otherwise
+        pairs.append((one, other))
+    return pairs
+
+
+def _compare(gold: Node, given: Node, places: int) -> Finding | None:
+    here, there = names(gold), names(given)
+    if bool(there) and not here and _is_quantity(given):
+        return None
+    if gold[0] == "name" and gold[1] not in there and there:
+        return None  # the question may define it as the other
+    if given[0] == "name" and given[1] not in here and here:
+        return None
+
+    used = kinds(gold) | kinds(given)
+    bases = LOGS_OF_NO_BASE if "log" in used else LOGS_OF_NO_BASE[:1]
+
+    def at(point: Point) -> Finding | None:
+        found = {_compare_at(gold, given, point, places, base) for base in bases}
+        return found.pop() if len(found) == 1 else None
+
+    is_counted = used & {"factorial", "binomial"}  # of whole numbers
+    finding = compare_renamed(here, there, at, ("whole",) if is_counted else ALL_KINDS)
+    has_steps = used & {"floor", "ceil"}
+    return None if has_steps and finding != "differ" else finding  # steps meet by chance
+
+
+def compare_renamed(
+    here: frozenset[str],
+    there: frozenset[str],
+    at: Callable[[Point], Finding | None],
+    chosen: tuple[str, ...] = ALL_KINDS,
+) -> Finding | None:
+    """What `at` finds at the points; if no side has all names, "differ" under every renaming."""
+    if len(here | there) > MAX_NAMES:
+        return None
+    if here <= there or there <= here:
+        return _findings(sorted(here | there), at, chosen)
+    if not _may_rename(here, there):
+        return None
+    for renaming in renamings(here, there):
+        kept = sorted((here | there) - renaming.keys())
+
+        def renamed(point: Point, renaming: Mapping[str, str] = renaming) -> Finding | None:
+            return at({**point, **{name: point[other] for name, other in renaming.items()}})
+
+        if _findings(kept, renamed, chosen) != "differ":
+            return None
+    return "differ"
+
+
+def renamings(here: frozenset[str], there: frozenset[str]) -> Iterator[dict[str, str]]:
+    """Each way in which the unmatched names of one side are some of the other side's."""
+    few, many = sorted((here - there, there - here), key=lambda side: (len(side), sorted(side)))
+    for targets in itertools.permutations(sorted(many), len(few)):
+        yield dict(zip(sorted(few), targets, strict=True))
+
+
+def _may_rename(here: frozenset[str], there: frozenset[str]) -> bool:
+    """Whether there are few renamings, of names that nothing is seen to connect.
+
+    The sides must share a name, not have a derivative or a term of a sequence, such as `F_{2n}`,
+    and not be in Cartesian coordinates on one side and polar ones on the other.
+    """
+    if any(map(is_derived, here ^ there)):
+        return False
+    is_polar = any(side & _POLAR for side in (here - there, there - here))
+    if not here & there or (is_polar and (here ^ there) & _CARTESIAN):
+        return False
+    few, many = sorted((len(here - there), len(there - here)))
+    letters = {name for name in here | there if len(name) == 1}
+    indices = {letter for name in here ^ there for letter in name.partition("_")[2]}
+    return math.perm(many, few) <= MAX_RENAMINGS and not letters & indices
 
 
 def _is_quantity(tree: Node) -> bool:
@@ -62,37 +168,43 @@ def _is_quantity(tree: Node) -> bool:
     return is_product and all(_is_quantity(part) for part in tree[1:] if isinstance(part, tuple))
 
 
-def _conclusion(findings: list[list[Finding | None]]) -> Finding | None:
-    found = [finding for kind in findings for finding in kind if finding]
-    enough = min(2, len(findings[0]))
-    is_known = all(sum(f is not None for f in kind) >= enough for kind in findings[:2])
-    if is_known and len(set(found)) == 1:
-        return found[0]
-    is_one_kind = any(len(set(kind)) == 1 and kind[0] == "agree" for kind in findings)
+def _findings(
+    variables: list[str], at: Callable[[Point], Finding | None], chosen: tuple[str, ...]
+) -> Finding | None:
+    """The conclusion from the points of each kind at which there is a finding."""
+    if not variables:
+        return at({})
+    found: list[list[Finding]] = []
+    for kind in chosen:
+        points = itertools.islice(_points(variables, kind), TRIES)
+        known = (finding for point in points if (finding := at(point)))
+        found.append(list(itertools.islice(known, POINTS_OF_A_KIND)))
+        enough = 2 if len(chosen) > 1 else POINTS_OF_A_KIND
+        if len(found[-1]) < enough and kind != "negative":
+            return None
+    every = {finding for kind in found for finding in kind}
+    if len(every) == 1:
+        return every.pop()
+    is_one_kind = any(set(kind) == {"agree"} for kind in found)
     return "agree in part" if is_one_kind else None
 
 
-def _points(variables: list[str]) -> list[list[dict[str, Ball]]]:
+def _points(variables: list[str], kind: str) -> Iterator[Point]:
     """The same points for the same variables, so that a verdict can be repeated."""
     chance = random.Random(" ".join(variables))
-    reals = [[chance.uniform(0.1, 0.9) for _ in variables] for _ in range(POINTS_OF_A_KIND)]
-    whole = [chance.sample(range(2, 12), len(variables)) for _ in range(POINTS_OF_A_KIND)]
-    negative = [[-value for value in point] for point in reals]
-    return [
-        [{n: Ball(complex(v)) for n, v in zip(variables, p, strict=True)} for p in kind]
-        for kind in (reals, whole, negative)
-    ]
+    for attempt in itertools.count():
+        if kind != "whole":
+            sign = 1 if kind == "reals" else -1
+            values = [sign * chance.uniform(0.1, 0.9) for _ in variables]
+        elif attempt < POINTS_OF_A_KIND:
+            values = [float(v) for v in chance.sample(range(2, 12), len(variables))]
+        else:  # of several sizes, where those of one size may have no value
+            values = [float(v) for v in chance.choices(_SIZES, k=len(variables))]
+        yield {n: Ball(complex(v)) for n, v in zip(variables, values, strict=True)}
 
 
-def _compare_at(gold: Node, given: Node, point: Mapping[str, Ball], places: int) -> Finding | None:
-    """Both sides at one point, a logarithm of no base read as natural and as to base ten."""
-    found = {_compare_once(gold, given, point, places, base) for base in _LOG_OF_NO_BASE}
-    return found.pop() if len(found) == 1 else None
-
-
-def _compare_once(
-    gold: Node, given: Node, point: Mapping[str, Ball], places: int, base: float
-) -> Finding | None:
+def _compare_at(gold: Node, given: Node, point: Point, places: int, base: float) -> Finding | None:
+    """What both sides say at one point, None where one has no value."""
     try:
         a, b = evaluate(gold, point, base), evaluate(given, point, base)
     except (UndefinedError, OverflowError, ValueError, ZeroDivisionError):
@@ -102,87 +214,3 @@ def _compare_once(
     if distance > error + max(_CLOSE * size, 10.0**-places):
         return "differ"
     return "agree" if distance <= error <= _LARGEST_ERROR * size else None
-
-
-def evaluate(tree: Node, point: Mapping[str, Ball], log_base: float = math.e) -> Ball:
-    """The value of an expression; raises `UndefinedError` where it has none."""
-    kind, parts = tree[0], tree[1:]
-    if kind == "number":
-        return _number(parts[0])
-    if kind in _CONSTANTS:
-        return _CONSTANTS[kind]
-    if kind == "name":
-        return point[parts[0]]
-    if kind == "root":
-        return evaluate(parts[1], point, log_base).root(parts[0])
-    if kind == "log":
-        base = Ball(complex(log_base)) if parts[0] is None else evaluate(parts[0], point, log_base)
-        return evaluate(parts[1], point, log_base).log() / base.log()
-    values = [evaluate(part, point, log_base) for part in parts]
-    if kind == "neg":
-        return -values[0]
-    if kind == "add":
-        return values[0] + values[1]
-    if kind == "multiply":
-        return values[0] * values[1]
-    if kind == "divide":
-        return values[0] / values[1]
-    if kind == "power":
-        return values[0].power(values[1])
-    return _apply(kind, values[0])
-
-
-_CONSTANTS = {
-    "pi": Ball(complex(math.pi), 2e-16),
-    "e": Ball(complex(math.e), 2e-16),
-    "i": Ball(1j),
-}
-
-
-def _number(value: Fraction) -> Ball:
-    number = float(value)
-    return Ball(complex(number), 0.0 if Fraction(number) == value else abs(number) * 2e-16)
-
-
-def _apply(function: str, x: Ball) -> Ball:
-    if function == r"\exp":
-        return x.exp()
-    if function in (r"\sinh", r"\cosh", r"\tanh"):
-        x = x * Ball(1j)  # sinh x = -i sin ix, cosh x = cos ix
-    if function in (r"\arcsin", r"\arccos", r"\arctan"):
-        return _inverse(function, x)
-    sine, cosine = _sine(x), _sine(Ball(complex(math.pi / 2), 2e-16) + -x)
-    values = {
-        r"\sin": lambda: sine,
-        r"\cos": lambda: cosine,
-        r"\tan": lambda: sine / cosine,
-        r"\cot": lambda: cosine / sine,
-        r"\sec": cosine.inverse,
-        r"\csc": sine.inverse,
-        r"\sinh": lambda: sine * Ball(-1j),
-        r"\cosh": lambda: cosine,
-        r"\tanh": lambda: sine / cosine * Ball(-1j),
-    }
-    return values[function]()
-
-
-def _sine(x: Ball) -> Ball:
-    if abs(x.centre) > 1e6 or abs(x.centre.imag) > 300:
-        raise UndefinedError
-    value, slope = cmath.sin(x.centre), abs(cmath.cos(x.centre))
-    error = (slope + abs(value) + x.radius) * (x.radius + 1e-15 * abs(x.centre))
-    return Ball(value, 2 * error + 1e-15 * abs(value))
-
-
-def _inverse(function: str, x: Ball) -> Ball:
-    """An inverse function of a real number inside its domain, not at its border."""
-    if not x.is_real:
-        raise UndefinedError
-    value = x.centre.real
-    if function == r"\arctan":
-        return Ball(complex(math.atan(value)), x.radius + 1e-15)
-    room = 1 - abs(value) - x.radius
-    if room <= 1e-12:
-        raise UndefinedError
-    found = math.asin(value) if function == r"\arcsin" else math.acos(value)
-    return Ball(complex(found), x.radius / math.sqrt(room) + 1e-14)

@@ -24,7 +24,7 @@ _MIXED = re.compile(r"([+-]?)(\d+)\\frac\{(\d+)\}\{(\d+)\}")
 _REPEATING = re.compile(r"([+-]?)(\d*)\.(\d*)\\(?:overline|bar)\{(\d+)\}")
 _SCIENTIFIC = re.compile(rf"([+-]?{_DECIMAL})(?:[eE]|\*10\^)\{{?([+-]?\d+)\}}?")
 _BASED = re.compile(r"(-?)([0-9][0-9A-Za-z]*)_(?:\{(\d{1,2})\}|(\d))")
-_NAME = r"\\?[a-zA-Z]+'?(?:_(?:\{\w+\}|\w))?(?:\(\w\))?"
+_NAME = r"\\?[a-zA-Z]+'?(?:_(?:\{\w+\}|\w))?(?:\((?:\w|\\[a-z]+)\))?"
 _NAMES = re.compile(rf"{_NAME}|\({_NAME}(?:,{_NAME})*\)|{_NAME}:{_NAME}")
 _MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
 _RATIO = re.compile(r"[^:=]+(?::[^:=]+)+")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from minireason.conventions import Conventions
 from minireason.verify.choice import is_choice
-from minireason.verify.equivalence import MAX_LENGTH, Comparison, agree_at_points, compare
+from minireason.verify.equivalence import MAX_LENGTH, Comparison, compare
 from minireason.verify.extract import extract, extract_reference
 from minireason.verify.worker import Task, WorkerPool
 
@@ -112,14 +112,7 @@ class Verifier:
         decided = {t: compare(t.reference, t.answer, t.kind, self.conventions) for t in tasks}
         hard = [task for task, comparison in decided.items() if comparison is None]
         symbolic = dict(zip(hard, self._pool.run(hard), strict=True)) if hard else {}
-        return {task: fast or self._confirm(task, symbolic[task]) for task, fast in decided.items()}
-
-    def _confirm(self, task: Task, symbolic: Comparison) -> Comparison:
-        """The symbolic layer's verdict, or that of the values where it could not decide."""
-        if symbolic.verdict != "unknown":
-            return symbolic
-        agreed = agree_at_points(task.reference, task.answer, task.kind, self.conventions)
-        return agreed or symbolic
+        return {task: fast or symbolic[task] for task, fast in decided.items()}
 
 
 def _no_answer(rule: str) -> str:
