@@ -26,7 +26,7 @@ FAST = [
     (r"\frac{2\pi}{3}", "2", "incorrect", "polynomial"),
     (r"\sqrt{3+\sqrt{2}}", r"\sqrt{3}", "incorrect", "numeric"),
     (r"\frac{1-e^{-t}}{s}", r"\frac{1}{s}-\frac{e^{-t}}{s}", "correct", "canonical"),
-    (r"\cos(2x)", r"2\cos^2(x)-1", "correct", "numeric"),
+    (r"\frac{1}{x}-\frac{1}{x+1}", r"\frac{1}{x^2+x}", "correct", "numeric"),
     ("-1", "2^{1004}", "incorrect", "rational"),
     ("2^{1004}", "4^{502}", "correct", "rational"),
     ("100", "200!", "incorrect", "rational"),
@@ -162,17 +162,13 @@ def test_an_irrational_number_is_rounded_to_as_many_places_as_the_convention_say
     assert verifier.compare("1.4142", r"\sqrt{2}").verdict == "incorrect"
 
 
-def test_expressions_that_agree_at_every_point_are_correct_without_the_symbolic_layer():
-    decided = compare(r"\cos(2x)", r"2\cos^2(x)-1")
-    assert decided is not None and (decided.verdict, decided.method) == ("correct", "numeric")
-
-
 @pytest.mark.parametrize(
     ("reference", "answer"),
     [
         (r"\sqrt{2}+\sqrt{3}", r"\sqrt{5+2\sqrt{6}}"),  # constants only
         (r"\sqrt{x^2}", "x"),
         (r"\cos(2x)", "f(x)"),
+        (r"\cos(2x)", r"2\cos^2(x)-1"),  # agree everywhere, for the symbolic layer to confirm
         (r"\lfloor\frac{x}{90}\rfloor", r"\lfloor\frac{x}{91}\rfloor"),  # steps meet by chance
     ],
 )

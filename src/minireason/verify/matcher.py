@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from minireason.conventions import Conventions
 from minireason.verify.equation import compare_equations
+from minireason.verify.identity import is_identity
 from minireason.verify.intervals import compare_sets
 from minireason.verify.numeric import (
     compare_exactly,
@@ -106,7 +107,7 @@ class Matcher:
         if same_expression(gold, given):
             self.used.add("canonical")
             return True
-        if finding == "agree" and has_variables:
+        if finding == "agree" and has_variables and is_identity(gold, given):
             self.used.add("numeric")
             return True
         equal = self._ask(gold, given)
