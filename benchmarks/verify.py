@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from minireason.verify import Conventions, Verifier
+from minireason.verify import Conventions, Verifier, verify_batch
 from minireason.verify.choice import is_choice, with_option
 from minireason.verify.extract import extract
 
@@ -85,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument(
-        "--rows", type=int, default=2000, help="rollouts timed, drawn from all files"
+        "--rows", type=int, default=900, help="rollouts of a round, drawn from all files"
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=["cases", "rollouts", "speed", "hostile"])
@@ -111,11 +111,9 @@ def rollouts(folder: Path) -> Iterator[Row]:
                 yield {**json.loads(line), "file": path.name.partition(".")[0]}
 
 
-def ours(rows: list[Row], num_workers: int = 1) -> list[bool | None]:
-    """The verdict; None for unknown. One worker, the defaults; its start counts."""
-    with Verifier(num_workers=num_workers) as verifier:
-        decisions = verifier.verify_batch([_item(row) for row in rows])
-    return [VALUES[decision.verdict] for decision in decisions]
+def ours(rows: list[Row]) -> list[bool | None]:
+    """The verdict; None for unknown. The defaults, on one worker that lives on between batches."""
+    return [VALUES[d.verdict] for d in verify_batch([_item(row) for row in rows])]
 
 
 def _item(row: Row) -> tuple[str, str, str]:
@@ -123,10 +121,6 @@ def _item(row: Row) -> tuple[str, str, str]:
     answer = str(row["answer"])
     reference = with_option(answer, row["question"]) if is_choice(answer, "") else answer
     return row["response"], reference, ""
-
-
-def ours_with_two_workers(rows: list[Row]) -> list[bool | None]:
-    return ours(rows, num_workers=2)
 
 
 def math_verify(rows: list[Row]) -> list[bool | None]:
@@ -264,30 +258,37 @@ def show_methods(rows: list[Row]) -> None:
 
 
 def show_speed(rows: list[Row], count: int, rounds: int) -> None:
-    """Everybody on one core, in turns; then ours on two cores, with a worker for each."""
+    """Everybody on one core, in turns; then ours on two cores, with a worker for each.
+
+    Every round has rows of its own: sympy remembers what it has compared.
+    """
     cores = sorted(os.sched_getaffinity(0))
-    sample = random.Random(0).sample(rows, min(count, len(rows)))
+    drawn = random.Random(0).sample(rows, len(rows))
+    samples = [drawn[count * n : count * (n + 1)] for n in range(2 * rounds + 1)]
     os.sched_setaffinity(0, set(cores[:1]))
     for judge in JUDGES.values():
-        judge(sample[:20])  # imports and caches
+        judge(samples[-1])  # imports, caches, our worker
     seconds: dict[str, list[float]] = {name: [] for name in JUDGES}
-    for _ in range(rounds):
+    for sample in samples[:rounds]:
         for name, judge in JUDGES.items():
             seconds[name].append(timed(judge, sample))
     for name, taken in seconds.items():
-        print(f"{name:<12} {len(sample) / statistics.median(taken):10.1f} answers a second")
+        print(f"{name:<12} {count / statistics.median(taken):10.1f} answers a second")
     for name in list(JUDGES)[1:]:
         ratios = sorted(t / o for t, o in zip(seconds[name], seconds["ours"], strict=True))
         middle = statistics.median(ratios)
         print(f"ours against {name}: {middle:.1f} times [{ratios[0]:.1f}, {ratios[-1]:.1f}]")
     os.sched_setaffinity(0, set(cores[:2]))
-    both = [timed(ours_with_two_workers, sample) for _ in range(rounds)]
-    print(f"ours, two cores {len(sample) / statistics.median(both):10.1f} answers a second")
+    with Verifier(num_workers=2) as verifier:
+        verifier.verify_batch([_item(row) for row in samples[-1]])  # starts the workers
+        items = [[_item(row) for row in sample] for sample in samples[rounds:-1]]
+        both = [timed(verifier.verify_batch, batch) for batch in items]
+    print(f"ours, two cores {count / statistics.median(both):10.1f} answers a second")
 
 
-def timed(judge: Judge, sample: list[Row]) -> float:
+def timed(work: Callable[[Any], Any], given: Any) -> float:
     started = time.perf_counter()
-    judge(sample)
+    work(given)
     return time.perf_counter() - started
 
 
