@@ -34,7 +34,10 @@ RECORDS = [
     Pair("q/0", [USER], [RIGHT], [WRONG]),
     Prompt("q", [USER], "2", "integer", 0.25, 17.5, 0.1),
     Group("q", [1, 2], [[3], []], [[-0.5], []], [1.0, -1.0], ["stop", "length"]),
-    Annotation("q", 3, "t", "d", "l", "correct", 0.5, 17, 60, 0.25, 0.0, 0.75, "truncated"),
+    Annotation(
+        *("q", 3, "t", "d", "l", "correct", 0.5, 17, 60, True),
+        *(0.25, 0.25, 0.5, 0.0, 0.0, 0.75, "truncated"),
+    ),
     Refused("q", "solved too often", 4, 1.0, 17.5, 0.1),
     EvalSample("b", "q", 0, "t", "2", "r", "correct", "2", "identical", "stop", 9),
 ]

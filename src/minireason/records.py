@@ -77,6 +77,8 @@ class Annotation:
     """What curation knows of a rollout, and why stage 1 does not imitate it (empty: it does).
 
     `num_tokens` is by the tokenizer of the model that is trained; shares are between 0 and 1.
+    `repetition` is the score that counts, `repeated_ngrams`, `compression` and `loop` what it is made
+    of (`curate/repetition.py`).
     """
 
     question_id: str
@@ -88,7 +90,11 @@ class Annotation:
     pass_rate: float
     num_tokens: int
     num_characters: int
+    is_truncated: bool
     repetition: float
+    repeated_ngrams: float
+    compression: float
+    loop: float
     foreign_share: float
     quality: float
     dropped: str

@@ -72,6 +72,13 @@ def test_a_repeated_response_counts_once_and_not_in_the_pass_rate(judged):
     assert {a.pass_rate for a in found} == {0.5}
 
 
+def test_what_is_known_of_a_response_stands_beside_it(judged):
+    [(_, [fine, cut])] = annotated(judged({"a": "c1 i1!"}, responses={("a", 1): "no way " * 90}))
+    assert (fine.is_truncated, fine.loop, fine.repeated_ngrams) == (False, 0.0, 0.0)
+    assert (cut.is_truncated, cut.dropped, cut.loop) == (True, "incorrect", 1.0)
+    assert cut.repetition == max(cut.loop, cut.repeated_ngrams, 2 * cut.compression - 1)
+
+
 def test_quality_is_what_neither_repeats_nor_leaves_the_script(judged):
     [(_, [fine, loop])] = annotated(judged({"a": "c1 c1"}, responses={("a", 1): "no " * 90}))
     assert fine.quality == 1.0

@@ -41,7 +41,11 @@ def annotation(question_id, index, num_tokens, dropped="", **more):
         "verdict": dropped or "correct",
         "pass_rate": 0.5,
         "num_characters": 5,
+        "is_truncated": False,
         "repetition": 0.0,
+        "repeated_ngrams": 0.0,
+        "compression": 0.0,
+        "loop": 0.0,
         "foreign_share": 0.0,
         "quality": 1.0,
     }

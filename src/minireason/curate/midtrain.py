@@ -14,7 +14,7 @@ from minireason.curate.deduplicate import response_key
 from minireason.curate.judged import Judged, pass_rate
 from minireason.curate.language import foreign_share
 from minireason.curate.ledger import Ledger
-from minireason.curate.repetition import repetition_score
+from minireason.curate.repetition import repetition
 from minireason.errors import DataError
 from minireason.messages import assistant_message, prompt_messages
 from minireason.records import Annotation, Example
@@ -55,7 +55,7 @@ def _annotation(
     judged: Judged, num_tokens: int, rate: float, dropped: str, selection: MidtrainSelection
 ) -> Annotation:
     question, response = judged.question, judged.rollout.response
-    repetition = repetition_score(response)
+    found = repetition(response)
     foreign = foreign_share(response, question.text)
     return Annotation(
         question_id=question.id,
@@ -67,22 +67,24 @@ def _annotation(
         pass_rate=rate,
         num_tokens=num_tokens,
         num_characters=len(response),
-        repetition=repetition,
+        is_truncated=judged.is_truncated,
+        repetition=found.score,
+        repeated_ngrams=found.ngrams,
+        compression=found.compression,
+        loop=found.loop,
         foreign_share=foreign,
-        quality=(1.0 - repetition) * (1.0 - foreign),
-        dropped=dropped or _refusal(judged, repetition, foreign, selection),
+        quality=(1.0 - found.score) * (1.0 - foreign),
+        dropped=dropped or _refusal(judged, found.score, foreign, selection),
     )
 
 
-def _refusal(
-    judged: Judged, repetition: float, foreign: float, selection: MidtrainSelection
-) -> str:
+def _refusal(judged: Judged, score: float, foreign: float, selection: MidtrainSelection) -> str:
     """Why stage 1 does not imitate a response; empty where it does."""
     if not judged.is_correct:
         return judged.verdict.verdict
     if judged.is_truncated:
         return "truncated"
-    if repetition > selection.max_repetition:
+    if score > selection.max_repetition:
         return "repetitive"
     return "in another script" if foreign > selection.max_foreign else ""
 

@@ -56,11 +56,15 @@ def _cards(sets: dict[str, Account], data: DataSummary) -> list[tuple[str, str, 
     own, sft = sets[""], sets["sft"]
     questions = int(data.pass_rates.all.sum())
     return [
-        ("Rollouts", _number(own.rows_in), f"{_number(own.tokens_in)} tokens"),
+        ("Rollouts", _number(own.rows_in), f"{_number(own.tokens_in)} tokens, {_cut(data)}"),
         ("Questions answered", _number(questions), _solved(data)),
         ("Mid-training", _number(own.rows_out), f"{_number(own.tokens_out)} tokens"),
         ("SFT", _number(sft.rows_out), f"{_number(sft.tokens_out)} tokens"),
     ]
+
+
+def _cut(data: DataSummary) -> str:
+    return f"{100 * data.num_truncated / max(1, data.num_rollouts):.1f} % cut off"
 
 
 def _solved(data: DataSummary) -> str:

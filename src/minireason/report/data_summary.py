@@ -65,6 +65,7 @@ class DataSummary:
     """Counts over all rollouts; groups map a name to its (rollouts, mid-training, SFT) rows."""
 
     num_rollouts: int = 0
+    num_truncated: int = 0
     domains: dict[str, list[int]] = field(default_factory=dict)
     levels: dict[str, list[int]] = field(default_factory=dict)
     sources: dict[str, list[int]] = field(default_factory=dict)
@@ -105,6 +106,7 @@ def _chunks(shard: Path) -> Iterator[list[Annotation]]:
 def _count(found: DataSummary, rows: list[Annotation]) -> None:
     is_kept = [not row.dropped for row in rows]
     found.num_rollouts += len(rows)
+    found.num_truncated += sum(row.is_truncated for row in rows)
     for groups, name in (
         (found.domains, "domain"),
         (found.levels, "level"),
