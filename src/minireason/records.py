@@ -77,8 +77,8 @@ class Annotation:
     """What curation knows of a rollout, and why stage 1 does not imitate it (empty: it does).
 
     `num_tokens` is by the tokenizer of the model that is trained; shares are between 0 and 1.
-    `repetition` is the score that counts, `repeated_ngrams`, `compression` and `loop` what it is made
-    of (`curate/repetition.py`).
+    `repetition` is the score that counts; it is made of `repeated_ngrams`, `compression` and
+    `loop` (`curate/repetition.py`).
     """
 
     question_id: str
