@@ -55,6 +55,16 @@ def test_a_batch_keeps_its_order_and_decides_equal_answers_once(verifier, monkey
     assert len(seen) == 1
 
 
+def test_the_cheap_layers_too_decide_equal_answers_once(verifier, monkeypatch):
+    from minireason.verify import verifier as module
+
+    asked = []
+    compare = module.compare
+    monkeypatch.setattr(module, "compare", lambda *a: asked.append(a) or compare(*a))
+    decisions = verifier.verify_batch([(r"\boxed{4}", "5", "")] * 3 + [(r"\boxed{6}", "5", "")])
+    assert len(asked) == 2 and {d.verdict for d in decisions} == {"incorrect"}
+
+
 def test_an_empty_batch_is_an_empty_list(verifier):
     assert verifier.verify_batch([]) == []
 

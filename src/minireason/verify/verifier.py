@@ -109,7 +109,8 @@ class Verifier:
         return _decision(self._decide([task])[task], candidate)
 
     def _decide(self, tasks: Sequence[Task]) -> dict[Task, Comparison]:
-        decided = {t: compare(t.reference, t.answer, t.kind, self.conventions) for t in tasks}
+        distinct = dict.fromkeys(tasks)
+        decided = {t: compare(t.reference, t.answer, t.kind, self.conventions) for t in distinct}
         hard = [task for task, comparison in decided.items() if comparison is None]
         symbolic = dict(zip(hard, self._pool.run(hard), strict=True)) if hard else {}
         return {task: fast or symbolic[task] for task, fast in decided.items()}
