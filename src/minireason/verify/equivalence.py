@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 MAX_LENGTH = 2_000
 
-_LEAF_LAYERS = ("symbolic", "numeric", "canonical", "polynomial")
-
 _COMMA_DECIMAL = re.compile(r"-?\d+,\d+")
 _POINT_DECIMAL = re.compile(r"-?\d*\.\d+")
 _EMPTY = re.compile(r"\\frac\{\}|\\frac\{[^{}]*\}\{\}|\\sqrt\{\}|[a-zA-Z]\(\)|^[\^_*/]|[\^_*/]$")
