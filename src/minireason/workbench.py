@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 
-from minireason.conventions import Conventions
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel, choose_device, load_model, save_model
 from minireason.model.threads import use_threads
@@ -23,7 +22,7 @@ from minireason.train.objectives import Objective
 from minireason.train.optimizer import OptimizerSettings
 from minireason.train.packing import TokenSequence
 from minireason.verify.rollouts import verify_rollouts
-from minireason.verify.verifier import Verifier
+from minireason.verify.verifier import open_verifier
 
 
 def open_model(step: StepContext) -> LanguageModel:
@@ -51,12 +50,6 @@ def seeded_part(questions: Iterable[Question], count: int, seed: int) -> list[Qu
     return heapq.nsmallest(count, questions, key=lambda q: derive_seed(seed, q.id))
 
 
-def open_verifier(recipe: Recipe) -> Verifier:
-    settings = recipe.verify
-    conventions = Conventions.from_settings(settings.conventions)
-    return Verifier(settings.timeout_s, settings.memory_mb, settings.workers, conventions)
-
-
 def judged_rollouts(
     step: StepContext,
     teacher: PolicyTeacher,
@@ -77,7 +70,7 @@ def judged_rollouts(
             on_progress=lambda done, total, usage: advance(done, total, ""),
         )
     rollouts = read_records(folder, Rollout)
-    with open_verifier(step.recipe) as verifier:
+    with open_verifier(**step.recipe.verify.model_dump()) as verifier:
         return rollouts, verify_rollouts(verifier, questions, rollouts)
 
 

@@ -13,8 +13,8 @@ from minireason.rollout.sampling import SamplingParams
 from minireason.runfolder import write_json
 from minireason.step import Counts, StepContext
 from minireason.verify.rollouts import verify_rollouts
-from minireason.verify.verifier import Verifier
-from minireason.workbench import open_model, open_policy, open_verifier
+from minireason.verify.verifier import Verifier, open_verifier
+from minireason.workbench import open_model, open_policy
 
 
 def evaluate(step: StepContext) -> Counts:
@@ -26,7 +26,10 @@ def evaluate(step: StepContext) -> Counts:
     policy = open_policy(step.recipe, open_model(step), rung)
     samples: dict[str, list[EvalSample]] = {}
     expected_ids: dict[str, list[str]] = {}
-    with open_verifier(step.recipe) as verifier, step.progress.track(f"evaluate {rung}") as advance:
+    with (
+        open_verifier(**step.recipe.verify.model_dump()) as verifier,
+        step.progress.track(f"evaluate {rung}") as advance,
+    ):
         for number, name in enumerate(settings.benchmarks):
             label = benchmark_label(name)
             path = folder / f"{label}.parquet"

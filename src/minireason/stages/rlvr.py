@@ -41,13 +41,12 @@ from minireason.train.packing import MicroBatch, TokenSequence, Unit, collate, p
 from minireason.train.rebalance import balance, draw_prompts, informative
 from minireason.train.schedule import annealed_temperature
 from minireason.verify.rollouts import reference
-from minireason.verify.verifier import Verifier
+from minireason.verify.verifier import Verifier, open_verifier
 from minireason.workbench import (
     fit,
     judged_rollouts,
     open_model,
     open_policy,
-    open_verifier,
     seeded_part,
 )
 
@@ -91,7 +90,7 @@ def rlvr(step: StepContext) -> Counts:
     policy = open_policy(step.recipe, language_model, "policy")
     objective = Grpo(settings.clip_low, settings.clip_high, settings.kl_weight)
     reference = copy.deepcopy(language_model.model) if settings.kl_weight > 0 else None
-    with open_verifier(step.recipe) as verifier:
+    with open_verifier(**step.recipe.verify.model_dump()) as verifier:
         source = RolloutSource(
             step.recipe, policy.engine, policy.chat, selected, verifier, reference
         )

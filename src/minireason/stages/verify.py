@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from minireason.conventions import Conventions
 from minireason.journal import Journal
 from minireason.recipe import Recipe
 from minireason.records import (
@@ -25,7 +24,7 @@ from minireason.step import Counts, StepContext
 from minireason.verify.judge import Judge, open_judge
 from minireason.verify.recheck import count_calls, recheck
 from minireason.verify.rollouts import rules_alone, verify_rollouts
-from minireason.verify.verifier import Verifier
+from minireason.verify.verifier import open_verifier
 
 
 def verify(step: StepContext) -> Counts:
@@ -34,7 +33,8 @@ def verify(step: StepContext) -> Counts:
     done = [(step.folder / shard.name).is_file() for shard in shards]
     jobs = shard_jobs(iter_records(step.inputs["questions"], Question), shards, done)
     judging = judge(step.recipe)
-    with _verifier(step.recipe) as verifier, step.progress.track("verify") as advance:
+    settings = step.recipe.verify.model_dump()
+    with open_verifier(**settings) as verifier, step.progress.track("verify") as advance:
         advance(sum(done), len(shards), "shards")
         for number, job in enumerate(jobs, start=sum(done) + 1):
             target = step.folder / job.rollouts.name
@@ -53,12 +53,6 @@ def verify(step: StepContext) -> Counts:
         if judging:
             counts += count_calls(Journal(_log(target), judging.settings()).entries())
     return {"in": counts["out"], **counts}
-
-
-def _verifier(recipe: Recipe) -> Verifier:
-    settings = recipe.verify
-    conventions = Conventions.from_settings(settings.conventions)
-    return Verifier(settings.timeout_s, settings.memory_mb, settings.workers, conventions)
 
 
 def _log(target: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -114,6 +114,13 @@ class Verifier:
         hard = [task for task, comparison in decided.items() if comparison is None]
         symbolic = dict(zip(hard, self._pool.run(hard), strict=True)) if hard else {}
         return {task: fast or symbolic[task] for task, fast in decided.items()}
+
+
+def open_verifier(
+    timeout_s: float, memory_mb: int, workers: int, conventions: Mapping[str, bool | int]
+) -> Verifier:
+    """A verifier by a recipe's section: `open_verifier(**recipe.verify.model_dump())`."""
+    return Verifier(timeout_s, memory_mb, workers, Conventions.from_settings(conventions))
 
 
 def _no_answer(rule: str) -> str:
