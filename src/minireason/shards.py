@@ -28,14 +28,20 @@ def shard_jobs(
     coming = iter(questions)
     for shard, is_done in zip(shards, done, strict=True):
         ids = pc.unique(pq.read_table(shard, columns=["question_id"])["question_id"]).to_pylist()
-        taken = []
-        for question_id in ids:
-            question = next((q for q in coming if q.id == question_id), None)
-            if question is None:
-                raise DataError(
-                    f"a rollout of {shard} answers {question_id!r}, which is not among the "
-                    f"questions, or stands out of their order"
-                )
-            taken.append(question)
+        taken = [question_of(coming, question_id, f"a rollout of {shard}") for question_id in ids]
         if not is_done:
             yield ShardJob(shard, taken)
+
+
+def question_of(coming: Iterator[Question], question_id: str, who: str) -> Question:
+    """The question with this id; those before it are taken from the iterator too.
+
+    Raises DataError, beginning with `who` answers it, where it does not come.
+    """
+    question = next((q for q in coming if q.id == question_id), None)
+    if question is None:
+        raise DataError(
+            f"{who} answers {question_id!r}, which is not among the questions, or stands out of "
+            f"their order; rollouts must follow the questions' order"
+        )
+    return question

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise, zip_longest
+from pathlib import Path
 
 from minireason.errors import DataError
-from minireason.records import Question, Rollout, Verdict
+from minireason.records import Question, Rollout, Verdict, iter_records
+from minireason.shards import question_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,16 @@ def judged_groups(
     """
     coming = iter(questions)
     for question_id, pairs in groupby(_paired(rollouts, verdicts), lambda p: p[0].question_id):
-        question = next((q for q in coming if q.id == question_id), None)
-        if question is None:
-            raise DataError(
-                f"a rollout answers {question_id!r}, which is not among the questions, or stands "
-                f"out of their order; rollouts must follow the questions' order"
-            )
-        yield _group(question, pairs)
+        yield _group(question_of(coming, question_id, "a rollout"), pairs)
+
+
+def shard_groups(
+    questions: Iterable[Question], shard: Path, verdicts: Path
+) -> Iterator[list[Judged]]:
+    """The judged groups of a shard of rollouts, whose verdicts are in the folder `verdicts`."""
+    return judged_groups(
+        questions, iter_records(shard, Rollout), iter_records(verdicts / shard.name, Verdict)
+    )
 
 
 def _group(question: Question, pairs: Iterable[tuple[Rollout, Verdict]]) -> list[Judged]:

@@ -16,15 +16,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from minireason.curate.judged import judged_groups
+from minireason.curate.judged import shard_groups
 from minireason.curate.midtrain import MidtrainSelection, annotate_group, midtrain_examples
 from minireason.model.tokens import CountTokens, token_counter
 from minireason.records import (
     Annotation,
     Example,
-    Rollout,
-    Verdict,
-    iter_records,
     write_records,
 )
 from minireason.shards import ShardJob
@@ -93,9 +90,7 @@ def _work(job: ShardJob) -> None:
 def _annotate(job: ShardJob, rules: ShardRules, count_tokens: CountTokens) -> None:
     """Write the examples and then the annotations of one shard."""
     name, selection = job.rollouts.name, rules.selection
-    verdicts = iter_records(rules.verdicts / name, Verdict)
-    rollouts = iter_records(job.rollouts, Rollout)
-    groups = list(judged_groups(job.questions, rollouts, verdicts))
+    groups = list(shard_groups(job.questions, job.rollouts, rules.verdicts))
     texts = list(dict.fromkeys(j.rollout.response for group in groups for j in group))
     num_tokens = dict(zip(texts, count_tokens(texts), strict=True))
     annotated = [

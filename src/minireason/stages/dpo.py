@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minireason.curate.judged import Judged, judged_groups
+from minireason.curate.judged import Judged, judged_groups, shard_groups
 from minireason.curate.ledger import Ledger
 from minireason.curate.pairs import PairSelection, preference_pairs
 from minireason.errors import DataError
@@ -25,8 +25,6 @@ from minireason.model.load import LanguageModel
 from minireason.records import (
     Pair,
     Question,
-    Rollout,
-    Verdict,
     iter_records,
     parquet_files,
     read_records,
@@ -93,9 +91,7 @@ def teacher_groups(step: StepContext) -> Iterator[tuple[str, Iterator[list[Judge
     """The teacher's judged rollouts, a shard at a time."""
     questions = iter_records(step.inputs["questions"], Question)
     for shard in parquet_files(step.inputs["rollout"]):
-        rollouts = iter_records(shard, Rollout)
-        verdicts = iter_records(step.inputs["verify"] / shard.name, Verdict)
-        yield shard.name, judged_groups(questions, rollouts, verdicts)
+        yield shard.name, shard_groups(questions, shard, step.inputs["verify"])
 
 
 def student_groups(step: StepContext) -> Iterator[tuple[str, Iterator[list[Judged]]]]:
