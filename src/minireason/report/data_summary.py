@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from minireason.records import (
     DOMAINS,
     LEVELS,
     Annotation,
-    Question,
-    Rollout,
     iter_records,
     parquet_files,
 )
@@ -145,23 +145,28 @@ def _sorted(groups: dict[str, list[int]], order: tuple[str, ...]) -> dict[str, l
     return dict(sorted(groups.items(), key=lambda g: (places.get(g[0], len(order)), g[0])))
 
 
+def _rows_of(folder: Path, column: str, wanted: set[str]) -> Iterator[dict[str, Any]]:
+    """The rows with one of these values, found by their column before the texts are built."""
+    for shard in parquet_files(folder):
+        chosen = pc.field(column).isin(sorted(wanted))
+        yield from pq.read_table(shard, filters=chosen).to_pylist()
+
+
 def _with_texts(drawn: Drawn, run_dir: Path) -> dict[str, list[DataSample]]:
     """The drawn rows with their questions and responses, read from where these lie."""
     wanted = {row.question_id for rows in drawn.values() for _, row in rows}
-    questions = {q.id: q for q in iter_records(run_dir / "questions", Question) if q.id in wanted}
-    keys = {(row.question_id, row.index) for rows in drawn.values() for _, row in rows}
+    questions = {row["id"]: row for row in _rows_of(run_dir / "questions", "id", wanted)}
     responses = {
-        (r.question_id, r.index): r.response
-        for r in iter_records(run_dir / "rollout", Rollout)
-        if (r.question_id, r.index) in keys
+        (row["question_id"], row["index"]): row["response"]
+        for row in _rows_of(run_dir / "rollout", "question_id", wanted)
     }
     return {
         reason: [
             DataSample(
                 reason,
                 row.question_id,
-                questions[row.question_id].text,
-                questions[row.question_id].answer,
+                questions[row.question_id]["text"],
+                questions[row.question_id]["answer"],
                 responses[row.question_id, row.index],
                 row.num_tokens,
             )
