@@ -13,7 +13,7 @@ from minireason.records import (
     write_records,
 )
 from minireason.report import write_data_page
-from minireason.report.bars import histogram_chart
+from minireason.report.charts import histogram_chart
 from minireason.report.data_page import ending
 from minireason.report.data_summary import KEPT, Histogram, data_summary
 

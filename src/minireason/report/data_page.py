@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from minireason.account import Account, accounts
-from minireason.report.bars import histogram_chart
+from minireason.report.charts import histogram_chart
 from minireason.report.data_flow import flow_lines
 from minireason.report.data_summary import KEPT, DataSample, DataSummary
 from minireason.report.run_data import DATA_STEPS, RunData
