@@ -6,18 +6,16 @@ nothing twice; an answer that cannot be read leaves its question to the classifi
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from string import Template
 
 from minireason.curate.rules import stated_domain, stated_level
 from minireason.endpoint.asking import Asked, ask_all
+from minireason.endpoint.prompt import greedy_request, load_prompt, prompt_digest, quoted
 from minireason.endpoint.reply import Reply
 from minireason.endpoint.server import Endpoint
 from minireason.endpoint.session import Request
@@ -27,7 +25,6 @@ from minireason.records import DOMAINS, LEVELS, Question
 _BATCH = 4_096
 _LONGEST_QUESTION = 8_000
 _MAX_TOKENS = 4_096
-_MARK = re.compile(r"<(?=\s*/?\s*question\b)", re.IGNORECASE)
 _LINE = re.compile(r"[\W_]*(domain|level)[\W_]*:[\W_]*([a-z_ ]+?)[\W_]*", re.IGNORECASE)
 
 Labels = tuple[str, str]
@@ -52,8 +49,8 @@ class Annotator:
                 yield _labelled(question, known.pop(question.id, ("", "")))
 
     def _journal(self) -> Journal:
-        digest = hashlib.sha256(_prompt().template.encode()).hexdigest()[:16]
-        return Journal(self.log, {"model": self.endpoint.model, "prompt": digest})
+        settings = {"model": self.endpoint.model, "prompt": prompt_digest(_prompt())}
+        return Journal(self.log, settings)
 
     def _ask(self, asked: Sequence[Question], known: dict[str, Labels], journal: Journal) -> None:
         def keep(result: Asked[str]) -> None:
@@ -74,17 +71,12 @@ class Annotator:
             pass
 
     def _request(self, question: Question) -> Request:
-        text = _prompt().substitute(
-            question=_MARK.sub("[", question.text[:_LONGEST_QUESTION]),
-            domains=", ".join(DOMAINS),
-            levels=", ".join(LEVELS),
-        )
-        return {
-            "model": self.endpoint.model,
-            "messages": [{"role": "user", "content": text}],
-            "temperature": 0.0,
-            "max_tokens": _MAX_TOKENS,
+        places = {
+            "question": quoted(question.text[:_LONGEST_QUESTION]),
+            "domains": ", ".join(DOMAINS),
+            "levels": ", ".join(LEVELS),
         }
+        return greedy_request(self.endpoint.model, _prompt(), places, _MAX_TOKENS)
 
 
 def read_labels(reply: Reply) -> Labels:
@@ -110,6 +102,5 @@ def _labelled(question: Question, labels: Labels) -> Question:
     )
 
 
-@cache
 def _prompt() -> Template:
-    return Template((files("minireason.curate") / "annotator.txt").read_text(encoding="utf-8"))
+    return load_prompt("minireason.curate", "annotator.txt")

@@ -7,14 +7,12 @@ answer is read as its verdict.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any, Literal
 
+from minireason.endpoint.prompt import greedy_request, load_prompt, prompt_digest, quoted
 from minireason.endpoint.reply import Reply
 from minireason.endpoint.server import Endpoint
 from minireason.endpoint.session import Request
@@ -30,7 +28,6 @@ LONGEST_QUESTION = 8_000
 
 Judgement = Literal["correct", "incorrect", "unclear", "unreadable"]
 
-_MARK = re.compile(r"<(?=\s*/?\s*(?:question|reference|answer|response)\b)", re.IGNORECASE)
 _VERDICT = re.compile(
     r"[\W_]{0,6}verdict[\W_]{0,3}:[\W_]{0,6}(correct|incorrect|unclear)[\W_]{0,6}", re.IGNORECASE
 )
@@ -59,7 +56,7 @@ class Judge:
 
     def settings(self) -> dict[str, Any]:
         """What its verdict on a case depends on."""
-        digest = hashlib.sha256(_prompt().template.encode()).hexdigest()[:16]
+        digest = prompt_digest(_prompt())
         return {"judge": self.endpoint.model, "max_tokens": self.max_tokens, "prompt": digest}
 
     def takes(self, case: Case) -> bool:
@@ -69,18 +66,13 @@ class Judge:
 
     def request(self, case: Case) -> Request:
         """The case as a request body."""
-        text = _prompt().substitute(
-            question=_quoted(case.question[:LONGEST_QUESTION]) or "(not given)",
-            reference=_quoted(case.reference),
-            answer=_quoted(case.decision.extracted),
-            response=_quoted(case.response[-TAIL:]),
-        )
-        return {
-            "model": self.endpoint.model,
-            "messages": [{"role": "user", "content": text}],
-            "temperature": 0.0,
-            "max_tokens": self.max_tokens,
+        places = {
+            "question": quoted(case.question[:LONGEST_QUESTION]) or "(not given)",
+            "reference": quoted(case.reference),
+            "answer": quoted(case.decision.extracted),
+            "response": quoted(case.response[-TAIL:]),
         }
+        return greedy_request(self.endpoint.model, _prompt(), places, self.max_tokens)
 
 
 def open_judge(base_url: str, model: str, **endpoint: Any) -> Judge | None:
@@ -100,11 +92,5 @@ def read_judgement(reply: Reply) -> Judgement:
     return word
 
 
-def _quoted(text: str) -> str:
-    """A text in which no mark of the prompt begins."""
-    return _MARK.sub("[", text).strip()
-
-
-@cache
 def _prompt() -> Template:
-    return Template((files("minireason.verify") / "judge.txt").read_text(encoding="utf-8"))
+    return load_prompt("minireason.verify", "judge.txt")
