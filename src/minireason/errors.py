@@ -27,3 +27,7 @@ class RunFolderError(MinireasonError, RuntimeError):
 
 class SamplingError(MinireasonError, ValueError):
     """A sampling request cannot be served, for example a prompt longer than the context."""
+
+
+class Preempted(KeyboardInterrupt):
+    """The machine asks the run to end (SIGTERM): what is done is kept, and it goes on later."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import shlex
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from minireason.pipeline import build_steps, groups
 from minireason.progress import Progress
 from minireason.recipe import Recipe
 from minireason.runfolder import StepFolder, file_hash, lock, versions, write_json
-from minireason.step import Step, StepContext
+from minireason.step import Counts, Step, StepContext
+from minireason.world import ALONE, World
 
 
 @dataclass
@@ -28,6 +31,7 @@ class Runner:
     recipe: Recipe
     run_dir: Path
     progress: Progress
+    world: World = ALONE
     _hashes: dict[Path, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -58,8 +62,9 @@ class Runner:
 
     def run(self, chosen: Sequence[Step]) -> None:
         """Run the steps in order; Ctrl-C or a kill loses no finished work."""
-        with lock(self.run_dir):
-            self._write_run_json()
+        with contextlib.ExitStack() as stack:
+            self.world.of_main(lambda: stack.enter_context(lock(self.run_dir)))
+            self.world.of_main(self._write_run_json)
             for step in chosen:
                 self._run_step(step)
 
@@ -73,25 +78,37 @@ class Runner:
         return "interrupted" if folder.is_started else "to do"
 
     def _run_step(self, step: Step) -> None:
+        started = time.perf_counter()
+        folder = self.world.of_main(lambda: self._begin(step))
+        if folder is None:
+            return
+        work = partial(step.work, self._context(step))
+        try:
+            counts = work() if step.shared else self.world.of_main(work)
+        except PermissionError as error:
+            raise _unwritable(error) from error
+        self.world.of_main(lambda: self._end(step, folder, counts, started))
+
+    def _begin(self, step: Step) -> StepFolder | None:
+        """The step's folder, checked and started; None where the step is done already."""
         folder = self._folder(step)
         if not step.always:
             self._require_inputs(step)
             folder.check()
         if folder.is_finished and not step.always:
             self.progress.say(f"[dim]✓ {step.name} is done already[/dim]")
-            return
+            return None
         verb = "go on with" if folder.is_started else "start"
         self.progress.say(f"[bold]→ {verb} {step.name}[/bold]")
-        started = time.perf_counter()
         try:
             folder.start()
-            counts = step.work(self._context(step))
-            seconds = time.perf_counter() - started
-            folder.finish(counts, self.recipe.run.seed, seconds)
         except PermissionError as error:
-            raise RunFolderError(
-                f"cannot write to {error.filename}: {error.strerror}; choose another --out"
-            ) from error
+            raise _unwritable(error) from error
+        return folder
+
+    def _end(self, step: Step, folder: StepFolder, counts: Counts, started: float) -> None:
+        seconds = time.perf_counter() - started
+        folder.finish(counts, self.recipe.run.seed, seconds)
         first, *others = account_lines(counts)
         self.progress.say(f"[green]✓ {step.name}[/green] in {seconds:.1f} s: {first}")
         for line in others:
@@ -99,7 +116,7 @@ class Runner:
 
     def _context(self, step: Step) -> StepContext:
         inputs = {role: self._path(name) for role, name in step.reads.items()}
-        return StepContext(self.recipe, self._path(step.name), inputs, self.progress)
+        return StepContext(self.recipe, self._path(step.name), inputs, self.progress, self.world)
 
     def _path(self, name: str) -> Path:
         return self.run_dir / name
@@ -159,6 +176,12 @@ class Runner:
                 "command": shlex.join(["minireason", *sys.argv[1:]]),
             },
         )
+
+
+def _unwritable(error: PermissionError) -> RunFolderError:
+    return RunFolderError(
+        f"cannot write to {error.filename}: {error.strerror}; choose another --out"
+    )
 
 
 def select(recipe: Recipe, keys: Sequence[str]) -> dict[str, Any]:

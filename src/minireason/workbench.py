@@ -5,6 +5,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 
+import torch
+
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel, choose_device, load_model, save_model
 from minireason.model.threads import use_threads
@@ -17,10 +19,13 @@ from minireason.runfolder import remove
 from minireason.seeding import derive_seed
 from minireason.step import StepContext
 from minireason.train.data import Layout, StepSource
-from minireason.train.loop import train
+from minireason.train.learner import Learner
+from minireason.train.loop import Watcher, train
 from minireason.train.objectives import Objective
 from minireason.train.optimizer import OptimizerSettings
 from minireason.train.packing import TokenSequence
+from minireason.train.parallel import Parallelism
+from minireason.train.validation import Validation
 from minireason.verify.rollouts import verify_rollouts
 from minireason.verify.verifier import open_verifier
 
@@ -92,22 +97,39 @@ def layout(settings: Training) -> Layout:
     )
 
 
+def open_learner(step: StepContext, language_model: LanguageModel, learning_rate: float) -> Learner:
+    """The model ready to be trained, over the processes there are; it is sharded in place."""
+    recipe = step.recipe
+    settings = OptimizerSettings(
+        learning_rate=learning_rate, seed=recipe.run.seed, **recipe.optimizer.model_dump()
+    )
+    dtype = torch.bfloat16 if recipe.run.dtype == "bfloat16" else torch.float32
+    parallelism = Parallelism(**recipe.parallel.model_dump())
+    return Learner(language_model.model, settings, step.world, parallelism, dtype)
+
+
 def fit(
     step: StepContext,
+    learner: Learner,
     language_model: LanguageModel,
     source: StepSource,
     objective: Objective,
-    learning_rate: float,
+    validation: Validation | None = None,
 ) -> None:
     """Train from where the step was, save the model in the step's folder, drop the checkpoints."""
-    settings = OptimizerSettings(learning_rate=learning_rate, **step.recipe.optimizer.model_dump())
     label = step.folder.name
     with step.progress.track(label) as advance:
 
-        def show(done: int, total: int, metrics: dict[str, float]) -> None:
-            advance(done, total, f"loss {metrics['loss']:.4f}")
+        def show(
+            done: int, total: int, metrics: dict[str, float], timing: dict[str, float]
+        ) -> None:
+            rate = f"{timing['tokens_per_s']:,.0f} tokens/s"
+            advance(done, total, f"loss {metrics['loss']:.4f}, {rate}")
 
-        train(language_model.model, source, objective, settings, step.folder, show)
-    language_model.model.eval()
-    save_model(language_model, step.folder)
-    remove(step.folder / "checkpoints")
+        watcher = Watcher(show, step.progress.say)
+        train(learner, source, objective, step.folder, watcher, validation)
+    learner.model.eval()
+    weights = learner.whole_weights() if learner.is_sharded else None
+    if step.world.is_main:
+        save_model(language_model, step.folder, weights)
+        remove(step.folder / "checkpoints")

@@ -83,11 +83,16 @@ def load_model(base: str, device: str = "cpu", dtype: str = "float32") -> Langua
     return LanguageModel(model, tokenizer)
 
 
-def save_model(language_model: LanguageModel, folder: Path) -> None:
-    """Save in the Hugging Face layout, so that any other tool loads it."""
+def save_model(
+    language_model: LanguageModel, folder: Path, weights: dict[str, torch.Tensor] | None = None
+) -> None:
+    """Save in the Hugging Face layout, so that any other tool loads it.
+
+    `weights` by name stand in for the model's own where those are sharded.
+    """
     config: Any = language_model.model.config
     uses_cache, config.use_cache = config.use_cache, True  # others sample with what is saved
-    language_model.model.save_pretrained(folder, safe_serialization=True)
+    language_model.model.save_pretrained(folder, state_dict=weights, safe_serialization=True)
     config.use_cache = uses_cache
     language_model.tokenizer.save_pretrained(folder)
 

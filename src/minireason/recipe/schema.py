@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from minireason.recipe.data import Curate, Judge, Questions, RolloutSettings, Verify
-from minireason.recipe.training import Dpo, Midtrain, Optimizer, Pretrain, Rlvr, Sft
+from minireason.recipe.training import Dpo, Midtrain, Optimizer, Parallel, Pretrain, Rlvr, Sft
 from minireason.recipe.values import Count, Positive, Section, Stage, Temperature, TopP
 
 
@@ -71,6 +71,7 @@ class Recipe(Section):
     judge: Judge = Judge()
     curate: Curate = Curate()
     optimizer: Optimizer = Optimizer()
+    parallel: Parallel = Parallel()
     pretrain: Pretrain = Pretrain()
     midtrain: Midtrain = Midtrain()
     sft: Sft = Sft()

@@ -26,7 +26,24 @@ class Optimizer(Section):
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     """What the learning rate does after the warm-up; linear and cosine end at a tenth."""
     checkpoint_every: Positive = 100
-    """Optimizer steps between checkpoints; an interruption repeats at most these."""
+    """Optimizer steps between checkpoints; a kill repeats at most these."""
+    keep_checkpoints: Positive = 1
+    """Newest checkpoints kept while a stage runs."""
+    max_skipped: Positive = 3
+    """Updates whose gradients are not finite are skipped; so many in a row end the run."""
+
+
+class Parallel(Section):
+    sharding: Literal["full", "hybrid"] = "full"
+    """Where there are several processes: weights spread over all of them, or over those of each
+    machine with a copy on every machine."""
+    activation_checkpointing: Literal["none", "selective", "full"] = "none"
+    """What is computed again in the backward pass instead of being held: nothing, all but
+    attention and every second matrix product, or all but the layers' inputs."""
+    cpu_offload: bool = False
+    """Hold weights and optimizer in the memory of the machine, not of the GPU; slow."""
+    compile: bool = False
+    """Compile the layers with torch.compile."""
 
 
 class Training(Section):
@@ -60,7 +77,15 @@ class Pretrain(Training):
 
 
 class Midtrain(Training):
-    pass
+    validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    """Share of the questions held out to measure the loss on; 0 trains on all, to the end."""
+    validate_every: Positive = 100
+    """Steps between two measurements of the held-out loss."""
+    patience: Positive = 3
+    """Stop, with the best weights, after so many measurements in a row without improvement
+    (paper: mid-training goes on until validation saturates)."""
+    min_delta: Annotated[float, Field(ge=0)] = 0.001
+    """Least fall of the held-out loss, in nats a token, that counts as an improvement."""
 
 
 class Sft(Training):

@@ -42,6 +42,7 @@ from minireason.workbench import (
     fit,
     judged_rollouts,
     layout,
+    open_learner,
     open_model,
     open_policy,
     seeded_part,
@@ -122,13 +123,15 @@ def dpo(step: StepContext) -> Counts:
         ]
         for pair in preferences
     ]
-    kept, dropped = within_length(
+    fitting, dropped = within_length(
         units, [pair.id for pair in preferences], settings.seq_length, settings.overlong
     )
+    kept = [units[i] for i in fitting]
     referenced = _with_reference(step, language_model, kept)
-    data = PackedData(referenced, layout(settings), step.recipe.run.seed)
+    data = PackedData(referenced, layout(settings), step.recipe.run.seed, step.world)
     objective = Dpo(beta=settings.beta, nll_weight=settings.nll_weight)
-    fit(step, language_model, data, objective, settings.learning_rate)
+    learner = open_learner(step, language_model, settings.learning_rate)
+    fit(step, learner, language_model, data, objective)
     (step.folder / REFERENCE).unlink(missing_ok=True)
     return {"in": len(units), "out": len(kept), "dropped: overlong": dropped}
 

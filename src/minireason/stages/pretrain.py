@@ -25,7 +25,7 @@ from minireason.step import Counts, StepContext
 from minireason.train.data import PackedData
 from minireason.train.objectives.next_token import next_token
 from minireason.train.packing import TokenSequence, Unit
-from minireason.workbench import conversation, fit, layout
+from minireason.workbench import conversation, fit, layout, open_learner
 
 TOKENIZER_TEXTS = 20_000
 
@@ -45,8 +45,9 @@ def pretrain(step: StepContext) -> Counts:
     model.generation_config.eos_token_id = sorted(chat.stop_ids)  # so that others stop there too
     questions = read_records(step.inputs["questions"], Question)
     units = texts(chat, questions, settings.num_texts, settings.facts_fraction, run.seed)
-    data = PackedData(units, layout(settings), run.seed)
-    fit(step, language_model, data, next_token, settings.learning_rate)
+    data = PackedData(units, layout(settings), run.seed, step.world)
+    learner = open_learner(step, language_model, settings.learning_rate)
+    fit(step, learner, language_model, data, next_token)
     return {"in": len(units), "out": len(units)}
 
 

@@ -12,14 +12,12 @@ reward rebalancing (`train/rebalance.py`), temperature annealing (`train/schedul
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from minireason.curate.judged import judged_groups
 from minireason.curate.prompts import PromptSelection, select_prompts
-from minireason.recipe import Recipe
 from minireason.records import (
     Group,
     Prompt,
@@ -29,13 +27,15 @@ from minireason.records import (
     read_records,
     write_records,
 )
-from minireason.rollout.engine import Engine, Request
+from minireason.rollout.engine import Request
+from minireason.rollout.policy import PolicyTeacher
 from minireason.rollout.sampling import SamplingParams
 from minireason.seeding import derive_seed
 from minireason.step import Counts, StepContext
 from minireason.train.advantages import group_advantages
-from minireason.train.data import Step
+from minireason.train.data import Step, Update, make_update
 from minireason.train.forward import score_units
+from minireason.train.learner import Learner
 from minireason.train.objectives.grpo import Grpo
 from minireason.train.packing import MicroBatch, TokenSequence, Unit, collate, pack, unit_length
 from minireason.train.rebalance import balance, draw_prompts, informative
@@ -45,6 +45,7 @@ from minireason.verify.verifier import Verifier, open_verifier
 from minireason.workbench import (
     fit,
     judged_rollouts,
+    open_learner,
     open_model,
     open_policy,
     seeded_part,
@@ -87,14 +88,14 @@ def rlvr(step: StepContext) -> Counts:
     settings = step.recipe.rlvr
     language_model = open_model(step)
     selected = read_records(step.inputs["prompts"] / "prompts.parquet", Prompt)
-    policy = open_policy(step.recipe, language_model, "policy")
     objective = Grpo(settings.clip_low, settings.clip_high, settings.kl_weight)
-    reference = copy.deepcopy(language_model.model) if settings.kl_weight > 0 else None
+    reference = open_model(step).model if settings.kl_weight > 0 else None
+    learner = open_learner(step, language_model, settings.learning_rate)
+    sampled_from = open_model(step) if learner.is_sharded else language_model
+    policy = open_policy(step.recipe, sampled_from, "policy")
     with open_verifier(**step.recipe.verify.model_dump()) as verifier:
-        source = RolloutSource(
-            step.recipe, policy.engine, policy.chat, selected, verifier, reference
-        )
-        fit(step, language_model, source, objective, settings.learning_rate)
+        source = RolloutSource(step, learner, policy, selected, verifier, reference)
+        fit(step, learner, language_model, source, objective)
     return {"in": len(selected), "out": len(selected)}
 
 
@@ -103,16 +104,16 @@ class RolloutSource:
 
     def __init__(
         self,
-        recipe: Recipe,
-        engine: Engine,
-        chat: Any,
+        step: StepContext,
+        learner: Learner,
+        policy: PolicyTeacher,
         selected: Sequence[Prompt],
         verifier: Verifier,
         reference: Any = None,
     ) -> None:
-        self.recipe, self.settings = recipe, recipe.rlvr
-        self.engine, self.chat, self.verifier = engine, chat, verifier
-        self.selected, self.reference = selected, reference
+        self.recipe, self.settings, self.world = step.recipe, step.recipe.rlvr, step.world
+        self.learner, self.engine, self.chat = learner, policy.engine, policy.chat
+        self.verifier, self.selected, self.reference = verifier, selected, reference
         self.num_steps = self.settings.num_steps
 
     def step(self, number: int) -> Step:
@@ -125,7 +126,12 @@ class RolloutSource:
             settings.temperature_end,
             settings.anneal_fraction,
         )
-        groups = self._sample(self._draw(number), temperature, number)
+        self.learner.copy_weights_to(self.engine.model)
+        drawn = list(enumerate(self._draw(number)))
+        share = -(-len(drawn) // self.world.size)
+        mine = drawn[self.world.rank * share : (self.world.rank + 1) * share]
+        sampled = self.world.gather(self._sample(mine, temperature, number))
+        groups = [group for part in sampled for group in part]
         units = [unit for group in groups for unit in self._units(group, number)]
         if units and self.reference is not None:
             units = self._with_reference(units, temperature)
@@ -142,18 +148,29 @@ class RolloutSource:
         chosen = draw_prompts(rates, self.settings.prompts_per_step, oversample, seed)
         return [self.selected[i] for i in chosen]
 
-    def _sample(self, drawn: Sequence[Prompt], temperature: float, number: int) -> list[Group]:
+    def largest(self) -> MicroBatch:
+        """Rows as long as the longest prompt and response allow, twice."""
+        settings = self.settings
+        prompt = max(len(self.chat.prompt_ids(prompt.prompt)) for prompt in self.selected)
+        length = min(prompt + settings.max_tokens, self.engine.max_length)
+        unit = [TokenSequence([0] * length, num_targets=min(settings.max_tokens, length - 1))]
+        return collate([[unit, unit]] * settings.micro_batch_size)
+
+    def _sample(
+        self, drawn: Sequence[tuple[int, Prompt]], temperature: float, number: int
+    ) -> list[Group]:
+        """A group for each of the prompts, which come with their places in the whole step."""
         size = self.settings.group_size
-        prompt_ids = [self.chat.prompt_ids(prompt.prompt) for prompt in drawn]
+        prompt_ids = [self.chat.prompt_ids(prompt.prompt) for _, prompt in drawn]
         requests = [
             Request(ids, self._params(len(ids), temperature, number, place, index))
-            for place, ids in enumerate(prompt_ids)
+            for (place, _), ids in zip(drawn, prompt_ids, strict=True)
             for index in range(size)
         ]
         completions = self.engine.generate(requests)
         expected = [
             (reference(p.prompt[-1]["content"], p.answer, p.answer_kind), p.answer_kind)
-            for p in drawn
+            for _, p in drawn
         ]
         decisions = self.verifier.verify_batch(
             [
@@ -162,7 +179,7 @@ class RolloutSource:
             ]
         )
         groups = []
-        for place, prompt in enumerate(drawn):
+        for place, (_, prompt) in enumerate(drawn):
             members = range(place * size, (place + 1) * size)
             known = [i for i in members if decisions[i].verdict in REWARDS]
             groups.append(
@@ -219,7 +236,7 @@ class RolloutSource:
             for (s,), (logprobs,) in zip(units, scored, strict=True)
         ]
 
-    def _updates(self, units: Sequence[Unit]) -> list[list[MicroBatch]]:
+    def _updates(self, units: Sequence[Unit]) -> list[Update]:
         """Units dealt out to the step's updates, packed into rows as long as the longest two."""
         updates = []
         for part in range(self.settings.updates_per_step):
@@ -228,8 +245,7 @@ class RolloutSource:
                 continue
             lengths = [unit_length(unit) for unit in dealt]
             rows = [[dealt[i] for i in row] for row in pack(lengths, 2 * max(lengths))]
-            size = self.settings.micro_batch_size
-            updates.append([collate(rows[i : i + size]) for i in range(0, len(rows), size)])
+            updates.append(make_update(rows, self.settings.micro_batch_size, self.world))
         return updates
 
 

@@ -14,7 +14,7 @@ from minireason.records import Example, read_records
 from minireason.step import Counts, StepContext
 from minireason.train.data import PackedData, within_length
 from minireason.train.objectives.next_token import next_token
-from minireason.workbench import conversation, fit, layout, open_model
+from minireason.workbench import conversation, fit, layout, open_learner, open_model
 
 
 def sft(step: StepContext) -> Counts:
@@ -24,9 +24,11 @@ def sft(step: StepContext) -> Counts:
     chat = Chat(language_model.tokenizer)
     examples = read_records(step.inputs["data"] / "sft", Example)
     units = [[conversation(chat, example.messages)] for example in examples]
-    kept, dropped = within_length(
+    fitting, dropped = within_length(
         units, [e.id for e in examples], settings.seq_length, settings.overlong
     )
-    data = PackedData(kept, layout(settings), step.recipe.run.seed)
-    fit(step, language_model, data, next_token, settings.learning_rate)
+    kept = [units[i] for i in fitting]
+    data = PackedData(kept, layout(settings), step.recipe.run.seed, step.world)
+    learner = open_learner(step, language_model, settings.learning_rate)
+    fit(step, learner, language_model, data, next_token)
     return {"in": len(units), "out": len(kept), "dropped: overlong": dropped}

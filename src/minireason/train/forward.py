@@ -13,6 +13,25 @@ from minireason.train.objectives import Scores
 from minireason.train.packing import MicroBatch, Unit, collate, pack, packed_mask, unit_length
 
 
+class Scorer(torch.nn.Module):
+    """A causal language model that returns log-probabilities of the target tokens, not logits.
+
+    Where the weights are sharded this module is the root, so that the head's matrix is whole
+    while it is used.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, batch: MicroBatch, temperature: float, with_entropy: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probabilities and entropies of the N target tokens, as `Scores` names them."""
+        scores = score(self.model, batch, temperature)
+        return scores.logprobs_N, scores.entropy_N
+
+
 def score(model: Any, batch: MicroBatch, temperature: float = 1.0) -> Scores:
     """Log-probability of every target token given the tokens before it in its own sequence."""
     hidden_BTD = model.base_model(

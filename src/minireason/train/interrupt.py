@@ -1,4 +1,4 @@
-"""Ctrl-C during training: finish the step, save, then stop. A second one stops at once."""
+"""Ctrl-C or SIGTERM in training: finish the step, save, stop. A second one stops at once."""
 
 from __future__ import annotations
 
@@ -7,17 +7,33 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import NoReturn
+
+from minireason.errors import Preempted
+from minireason.world import World
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupt:
-    """Whether the user has asked to stop."""
+    """Whether somebody has asked to stop, and by which signal."""
 
-    is_requested = False
+    signal: int = 0
+
+    def agreed(self, world: World) -> bool:
+        """Whether any process has been asked; from then on all of them have."""
+        self.signal = max(world.gather(self.signal))
+        return self.signal != 0
+
+    def stop(self) -> NoReturn:
+        """Raises Preempted after SIGTERM, KeyboardInterrupt otherwise."""
+        number, self.signal = self.signal, 0
+        raise Preempted if number == signal.SIGTERM else KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def finish_step_on_interrupt() -> Iterator[Interrupt]:
-    """Turn the first SIGINT into a request, which becomes a KeyboardInterrupt at the end.
+    """Turn the first SIGINT or SIGTERM into a request; at the end, one that nobody saw is sent on.
 
     Outside the main thread signals are left alone.
     """
@@ -26,14 +42,18 @@ def finish_step_on_interrupt() -> Iterator[Interrupt]:
         yield interrupt
         return
 
-    def request(_signal: int, _frame: FrameType | None) -> None:
-        interrupt.is_requested = True
-        signal.signal(signal.SIGINT, previous)
+    def request(number: int, _frame: FrameType | None) -> None:
+        interrupt.signal = number
+        put_back()
 
-    previous = signal.signal(signal.SIGINT, request)
+    def put_back() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    previous = {number: signal.signal(number, request) for number in SIGNALS}
     try:
         yield interrupt
     finally:
-        signal.signal(signal.SIGINT, previous)
-    if interrupt.is_requested:
-        raise KeyboardInterrupt
+        put_back()
+    if interrupt.signal:
+        signal.raise_signal(interrupt.signal)

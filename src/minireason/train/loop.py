@@ -1,132 +1,214 @@
-"""The one training loop: every stage, every objective."""
+"""The one training loop: every stage, every objective, any number of processes."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from minireason.errors import MinireasonError
+from minireason.seeding import derive_seed
 from minireason.train.checkpoint import Checkpoints
-from minireason.train.data import Step, StepSource
-from minireason.train.forward import score
-from minireason.train.interrupt import finish_step_on_interrupt
+from minireason.train.data import Step, StepSource, Update
+from minireason.train.guards import FiniteGuard, memory_explained
+from minireason.train.interrupt import Interrupt, finish_step_on_interrupt
+from minireason.train.learner import Learner
 from minireason.train.metrics import MetricsLog
-from minireason.train.objectives import Metrics, Objective, Totals
-from minireason.train.optimizer import Optimizer, OptimizerSettings, build_optimizer
+from minireason.train.objectives import Objective
 from minireason.train.packing import MicroBatch
+from minireason.train.phases import Phases
 from minireason.train.schedule import learning_rate
+from minireason.train.validation import Validation
 
-OnStep = Callable[[int, int, dict[str, float]], None]
+Values = dict[str, float]
+REHEARSED_STEPS = 100
+"""A run of so many steps starts with a dry run of its largest micro-batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Who is told of the training: after every step, and of what is worth a line."""
+
+    step: Callable[[int, int, Values, Values], None] = lambda done, total, metrics, timing: None
+    note: Callable[[str], None] = lambda text: None
 
 
 def train(
-    model: Any,
+    learner: Learner,
     source: StepSource,
     objective: Objective,
-    settings: OptimizerSettings,
     folder: Path,
-    on_step: OnStep = lambda step, num_steps, metrics: None,
+    watcher: Watcher | None = None,
+    validation: Validation | None = None,
 ) -> None:
     """Train to the source's last step, from the newest checkpoint in `folder` if there is one.
 
-    Raises KeyboardInterrupt after Ctrl-C, with the finished steps saved.
+    With a validation, training ends when it no longer improves, and the best weights stay. Raises
+    KeyboardInterrupt after Ctrl-C and Preempted after SIGTERM, with the finished steps saved, and
+    MinireasonError where gradients stay without finite values or the memory is too small.
     """
-    optimizer = build_optimizer(model, settings)
-    checkpoints, log = Checkpoints(folder / "checkpoints"), MetricsLog(folder)
-    first_step = checkpoints.restore(model, optimizer)
-    log.keep_first(first_step)
-    model.train()
+    course = Course(learner, source, objective, folder, watcher or Watcher(), validation)
+    course.restore()
     with finish_step_on_interrupt() as interrupt:
-        for number in range(first_step, source.num_steps):
-            started = time.perf_counter()
-            set_learning_rate(optimizer, settings, number, source.num_steps)
-            step = source.step(number)
-            metrics = run_step(model, optimizer, objective, step, settings.max_grad_norm)
-            done = number + 1
-            line = {"step": done, "lr": optimizer.param_groups[0]["lr"], **metrics, **step.metrics}
-            elapsed_s = time.perf_counter() - started
-            log.write(line, _timing(done, elapsed_s, line["num_tokens"]))
-            on_step(done, source.num_steps, line)
-            must_stop = interrupt.is_requested  # read once: it may change at any moment
-            if done % settings.checkpoint_every == 0 or must_stop:
-                checkpoints.save(done, model, optimizer)
-            if must_stop:
-                raise KeyboardInterrupt
-        if interrupt.is_requested:  # after the last step had looked
-            checkpoints.save(source.num_steps, model, optimizer)
+        course.run(interrupt)
+        course.checkpoints.wait()
+    if validation:
+        course.checkpoints.restore_best()
 
 
-def run_step(
-    model: Any,
-    optimizer: Optimizer,
-    objective: Objective,
-    step: Step,
-    max_grad_norm: float,
-) -> dict[str, float]:
-    """Apply a step's updates; their metrics averaged, their tokens added up."""
-    results = [
-        update(model, optimizer, objective, micro_batches, step.temperature, max_grad_norm)
-        for micro_batches in step.updates
-    ]
-    names = results[0] if results else {"loss": 0.0, "grad_norm": 0.0}
-    averaged = {n: sum(r[n] for r in results) / max(1, len(results)) for n in names}
-    tokens = sum(batch.num_tokens for micro_batches in step.updates for batch in micro_batches)
-    return {**averaged, "num_tokens": tokens}
+class Course:
+    """One training from where it stands to its end."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        source: StepSource,
+        objective: Objective,
+        folder: Path,
+        watcher: Watcher,
+        validation: Validation | None,
+    ) -> None:
+        self.learner, self.source, self.objective = learner, source, objective
+        self.watcher, self.validation = watcher, validation
+        settings = learner.settings
+        self.guard = FiniteGuard(folder, settings.max_skipped)
+        self.checkpoints = Checkpoints(folder / "checkpoints", learner, settings.keep_checkpoints)
+        self.log = MetricsLog(folder) if learner.world.is_main else None
+        self.done = 0
+
+    def restore(self) -> None:
+        """Take up the newest checkpoint, and forget what was logged after it."""
+        state = self.checkpoints.restore()
+        self.done = state["step"]
+        self.guard.load_state_dict(state.get("guard", {}))
+        if self.validation:
+            self.validation.load_state_dict(state.get("validation", {}))
+        if self.log:
+            self.log.keep_first(self.done)
+
+    def save(self) -> None:
+        """Save what is needed to go on from here."""
+        state = {"guard": self.guard.state_dict()}
+        if self.validation:
+            state["validation"] = self.validation.state_dict()
+        self.checkpoints.save(self.done, state)
+
+    @property
+    def is_over(self) -> bool:
+        is_saturated = self.validation is not None and self.validation.is_saturated
+        return self.done >= self.source.num_steps or is_saturated
+
+    def run(self, interrupt: Interrupt) -> None:
+        """Go on to the end, or until all processes agree that somebody has asked to stop."""
+        if self.source.num_steps - self.done >= REHEARSED_STEPS:
+            self.rehearse()
+        self.learner.model.train()
+        phases = Phases()
+        while not self.is_over:
+            self.advance(phases)
+            # Looked at once, since it may change at any moment, and together with the others.
+            asked = interrupt.agreed(self.learner.world)
+            if asked or self.done % self.learner.settings.checkpoint_every == 0:
+                with phases.time("checkpoint"):
+                    self.save()
+            if asked:
+                break
+        if interrupt.agreed(self.learner.world):  # also after the last step had looked
+            self.save()
+            self.checkpoints.wait()
+            interrupt.stop()
+
+    def advance(self, phases: Phases) -> None:
+        """One step, its line in the log, and what watches over it."""
+        learner, done = self.learner, self.done
+        seed = learner.settings.seed
+        torch.manual_seed(derive_seed(seed, "dropout", done, learner.world.rank))
+        rate = self._learning_rate()
+        learner.set_learning_rate(rate)
+        with phases.time("data"):
+            step = self.source.step(done)
+        metrics = {"step": done + 1, "lr": rate, **run_step(learner, self.objective, step, phases)}
+        self.done += 1
+        self.guard.check(self.done, metrics, step)
+        if self.validation and self.validation.is_due(self.done, self.source.num_steps):
+            with phases.time("validation"):
+                metrics |= self.validation.measure(self.done, learner)
+                if self.validation.is_best:
+                    self.checkpoints.save_best(self.done)
+        timing = phases.take(self.done, metrics["num_tokens"])
+        if self.log:
+            self.log.write(metrics, timing)
+        self.watcher.step(self.done, self.source.num_steps, metrics, timing)
+
+    def rehearse(self) -> None:
+        """A dry run of the largest micro-batch: too little memory shows now, not after hours."""
+        learner, batch = self.learner, self.source.largest().to(self.learner.device)
+        with memory_explained(batch, learner.device):
+            learner.score(batch, 1.0, with_entropy=False).logprobs_N.sum().backward()
+        learner.forget_gradients()
+        if learner.device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(learner.device) / 2**30
+            self.watcher.note(
+                f"dry run of the largest micro-batch, {batch.num_tokens} tokens: {peak:.1f} GiB"
+            )
+
+    def _learning_rate(self) -> float:
+        settings = self.learner.settings
+        return learning_rate(
+            self.done,
+            self.source.num_steps,
+            settings.learning_rate,
+            settings.warmup_ratio,
+            settings.schedule,
+        )
+
+
+def run_step(learner: Learner, objective: Objective, step: Step, phases: Phases) -> Values:
+    """Apply a step's updates; their metrics averaged, their tokens and skips added up."""
+    results = [update(learner, objective, work, step.temperature, phases) for work in step.updates]
+    names = results[0] if results else dict.fromkeys(("loss", "grad_norm", "num_tokens"), 0.0)
+    sums = {name: sum(result.get(name, 0.0) for result in results) for name in names}
+    averaged = {name: value / max(1, len(results)) for name, value in sums.items()}
+    skipped = sum(result.get("skipped", 0.0) for result in results)
+    line = {**averaged, "num_tokens": int(sums["num_tokens"]), **step.metrics}
+    return line | ({"skipped": skipped} if skipped else {})
 
 
 def update(
-    model: Any,
-    optimizer: Optimizer,
-    objective: Objective,
-    micro_batches: Sequence[MicroBatch],
-    temperature: float,
-    max_grad_norm: float,
-) -> dict[str, float]:
-    """One optimizer update from gradients accumulated over the micro-batches.
+    learner: Learner, objective: Objective, work: Update, temperature: float, phases: Phases
+) -> Values:
+    """One optimizer update from gradients accumulated over micro-batches and processes.
 
-    Every micro-batch is divided by the totals of the whole update, so its split into micro-batches
-    does not change it.
+    Everything is divided by the totals of the whole update, so how it is split does not change it.
+    Gradients that are not finite are dropped and the update is skipped.
     """
-    totals = Totals(
-        num_targets=sum(batch.num_targets for batch in micro_batches),
-        num_sequences=sum(batch.num_sequences for batch in micro_batches),
-    )
-    sums: Metrics = {}
-    for batch in micro_batches:
-        on_device = batch.to(model.device)
-        loss, metrics = objective(score(model, on_device, temperature), on_device, totals)
+    sums: dict[str, torch.Tensor] = {}
+    with phases.time("forward_backward"):
+        for batch in work.micro_batches:
+            for name, value in backward(learner, objective, batch, work, temperature).items():
+                sums[name] = sums[name] + value if name in sums else value
+        grad_norm = learner.gradient_norm()
+    metrics = dict(zip(sums, learner.total(list(sums.values())), strict=True))
+    metrics["grad_norm"] = grad_norm
+    with phases.time("optimizer"):
+        if math.isfinite(grad_norm) and math.isfinite(metrics["loss"]):
+            learner.apply_gradients()
+        else:
+            metrics["skipped"] = 1.0
+        learner.forget_gradients()
+    return metrics
+
+
+def backward(
+    learner: Learner, objective: Objective, batch: MicroBatch, work: Update, temperature: float
+) -> dict[str, torch.Tensor]:
+    """Add one micro-batch's gradients; its loss and metrics, which add up to the update's."""
+    batch = batch.to(learner.device)
+    with memory_explained(batch, learner.device):
+        scores = learner.score(batch, temperature, with_entropy=objective.needs_entropy)
+        loss, metrics = objective(scores, batch, work.totals)
         loss.backward()
-        for name, value in {"loss": loss.detach(), **metrics}.items():
-            sums[name] = sums.get(name, torch.zeros_like(value)) + value
-    grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
-    if not math.isfinite(float(grad_norm)):
-        raise MinireasonError(
-            f"the gradient norm is {float(grad_norm)} and the loss {float(sums['loss'])}: training "
-            "has diverged; lower the learning rate (the last checkpoint is kept)"
-        )
-    optimizer.step()
-    optimizer.zero_grad()
-    return {**{name: float(v) for name, v in sums.items()}, "grad_norm": float(grad_norm)}
-
-
-def set_learning_rate(
-    optimizer: Optimizer, settings: OptimizerSettings, step: int, num_steps: int
-) -> None:
-    rate = learning_rate(
-        step, num_steps, settings.learning_rate, settings.warmup_ratio, settings.schedule
-    )
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-def _timing(step: int, elapsed_s: float, num_tokens: float) -> dict[str, float]:
-    return {
-        "step": step,
-        "elapsed_s": round(elapsed_s, 4),
-        "tokens_per_s": round(num_tokens / elapsed_s, 1),
-    }
+    tokens = (batch.segments_BT > 0).sum()
+    return {"loss": loss.detach(), **metrics, "num_tokens": tokens}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 
@@ -13,7 +12,7 @@ from minireason.train.muon import Muon
 
 @dataclass(frozen=True, slots=True)
 class OptimizerSettings:
-    """The optimizer, its schedule, and how often it is saved."""
+    """The optimizer, its schedule, how often it is saved, and when a run gives up."""
 
     learning_rate: float
     weight_decay: float
@@ -23,61 +22,13 @@ class OptimizerSettings:
     warmup_ratio: float
     schedule: str
     checkpoint_every: int
+    keep_checkpoints: int = 1
+    max_skipped: int = 3
+    seed: int = 0
     name: Literal["adamw", "muon"] = "adamw"
 
 
-class Optimizer(Protocol):
-    """What the training loop needs of an optimizer; every torch one has it."""
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        """The groups, each with its `lr`."""
-
-    def step(self) -> Any:
-        """One update from the gradients."""
-
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
-
-
-class Joined:
-    """Several optimizers that step, and are saved, as one."""
-
-    def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
-        self.parts = parts
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        """The groups of all parts."""
-        return [group for part in self.parts for group in part.param_groups]
-
-    def step(self) -> None:
-        """One update of every part."""
-        for part in self.parts:
-            part.step()
-
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
-        for part in self.parts:
-            part.zero_grad(set_to_none=True)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The parts' states, by their place."""
-        return {str(place): part.state_dict() for place, part in enumerate(self.parts)}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
-        for place, part in enumerate(self.parts):
-            part.load_state_dict(state_dict[str(place)])
-
-
-def build_optimizer(model: Any, settings: OptimizerSettings) -> Optimizer:
+def build_optimizers(model: Any, settings: OptimizerSettings) -> list[torch.optim.Optimizer]:
     """Fused AdamW (arXiv 1711.05101), with Muon for hidden matrices where the settings name it.
 
     Weight decay applies to matrices only.
@@ -96,8 +47,8 @@ def build_optimizer(model: Any, settings: OptimizerSettings) -> Optimizer:
         fused=True,
     )
     if not hidden:
-        return adamw
-    return Joined([adamw, Muon(hidden, settings.learning_rate, settings.weight_decay)])
+        return [adamw]
+    return [adamw, Muon(hidden, settings.learning_rate, settings.weight_decay)]
 
 
 def _hidden_matrices(model: Any) -> list[torch.Tensor]:
