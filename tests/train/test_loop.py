@@ -21,9 +21,10 @@ from minireason.train.loop import (
     update,
 )
 from minireason.train.objectives import Objective, Scores, Totals
-from minireason.train.objectives.dpo import Dpo
+from minireason.train.objectives.dpo import dpo
 from minireason.train.objectives.grpo import Grpo
-from minireason.train.objectives.next_token import next_token
+from minireason.train.objectives.next_token import NextToken
+from minireason.train.objectives.preference import Preference
 from minireason.train.optimizer import OptimizerSettings, build_optimizer
 from minireason.train.packing import MicroBatch, Unit, collate, pack, unit_length
 
@@ -39,8 +40,8 @@ SETTINGS = OptimizerSettings(
 )
 UNCLIPPED = 1e9
 OBJECTIVES: dict[str, Objective] = {
-    "next_token": next_token,
-    "dpo": Dpo(beta=0.5, nll_weight=0.2),
+    "next_token": NextToken(),
+    "dpo": Preference(dpo, beta=0.5, nll_weight=0.2),
     "grpo": Grpo(kl_weight=0.1),
 }
 
@@ -129,7 +130,7 @@ def test_accumulated_adamw_updates_give_the_same_weights(
         for seed in range(3):
             rows = rows_of(make_units(9, seed=seed), 14)[:4]
             split = [collate(rows[i : i + size]) for i in range(0, 4, size)]
-            update(model, optimizer, next_token, split, 1.0, 1.0)
+            update(model, optimizer, NextToken(), split, 1.0, 1.0)
         return model
 
     assert_moved_alike(trained(rows_at_once), trained(4), make_model())
@@ -142,7 +143,7 @@ def test_packed_data_and_unpacked_data_train_the_same(
         layout = Layout(40, 100, micro_batch_size, packing, epochs=1)
         data = PackedData(make_units(12), layout, seed=1)
         assert data.num_steps == 1
-        return gradients(make_model(), next_token, data.step(0).updates[0])
+        return gradients(make_model(), NextToken(), data.step(0).updates[0])
 
     assert_same(step(True, 2), step(False, 5))
 
@@ -152,8 +153,8 @@ def test_the_first_step_is_adamw_s_by_hand(
 ) -> None:
     model, batch = make_model(), [collate(rows_of(make_units(6)))]
     before = [p.detach().clone() for p in model.parameters()]
-    _, expected = gradients(copy.deepcopy(model), next_token, batch, 1.0)
-    update(model, build_optimizer(model, SETTINGS), next_token, batch, 1.0, UNCLIPPED)
+    _, expected = gradients(copy.deepcopy(model), NextToken(), batch, 1.0)
+    update(model, build_optimizer(model, SETTINGS), NextToken(), batch, 1.0, UNCLIPPED)
     for old, new, gradient in zip(before, model.parameters(), expected, strict=True):
         clear = gradient.abs() > 1e-5  # below it the gradient read off the descent is rounding
         decay = 0.1 if old.ndim >= 2 else 0.0
@@ -173,7 +174,7 @@ def test_several_steps_equal_a_plain_adamw_with_the_same_groups(
     plain = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.95), foreach=False, fused=False)
     for (sequence,) in make_units(4, longest=30):
         whole = replace(sequence, num_targets=len(sequence.ids) - 1)
-        update(ours, optimizer, next_token, [collate([[[whole]]])], 1.0, 1.0)
+        update(ours, optimizer, NextToken(), [collate([[[whole]]])], 1.0, 1.0)
         ids = torch.tensor([sequence.ids])
         theirs(ids, labels=ids, use_cache=False).loss.backward()
         torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
@@ -200,13 +201,13 @@ def test_the_norm_is_reported_before_clipping_and_applied_after(
     make_model: Callable[..., Any], make_units: Callable[..., Any]
 ) -> None:
     batch = [collate(rows_of(make_units(6)))]
-    metrics, full = gradients(make_model(), next_token, batch)
+    metrics, full = gradients(make_model(), NextToken(), batch)
     norm = math.sqrt(sum(float(g.double().square().sum()) for g in full))
     assert metrics["grad_norm"] == pytest.approx(norm, rel=1e-4)
     model = make_model()
     before = [p.detach().clone() for p in model.parameters()]
     clipped = update(
-        model, torch.optim.SGD(model.parameters(), lr=1.0), next_token, batch, 0.8, 0.01
+        model, torch.optim.SGD(model.parameters(), lr=1.0), NextToken(), batch, 0.8, 0.01
     )
     moved = sum(
         (p - b).detach().double().square().sum()
@@ -220,7 +221,7 @@ def test_an_update_leaves_no_gradient_behind(
     make_model: Callable[..., Any], make_units: Callable[..., Any]
 ) -> None:
     model = make_model()
-    gradients(model, next_token, [collate(rows_of(make_units(3)))])
+    gradients(model, NextToken(), [collate(rows_of(make_units(3)))])
     assert all(p.grad is None for p in model.parameters())
 
 
@@ -229,17 +230,17 @@ def test_a_step_of_two_updates_averages_metrics_and_adds_tokens(
 ) -> None:
     first, second = (collate(rows_of(make_units(5, seed=s))) for s in (0, 1))
     optimizer = torch.optim.SGD((model := make_model()).parameters(), lr=0.0)
-    apart = [update(model, optimizer, next_token, [b], 1.0, 1.0) for b in (first, second)]
-    both = run_step(model, optimizer, next_token, Step([[first], [second]]), 1.0)
+    apart = [update(model, optimizer, NextToken(), [b], 1.0, 1.0) for b in (first, second)]
+    both = run_step(model, optimizer, NextToken(), Step([[first], [second]]), 1.0)
     assert both["num_tokens"] == first.num_tokens + second.num_tokens
-    for name in ("loss", "grad_norm", "entropy"):
+    for name in ("loss", "grad_norm"):
         assert both[name] == pytest.approx((apart[0][name] + apart[1][name]) / 2)
 
 
 def test_a_step_without_updates_changes_nothing(make_model: Callable[..., Any]) -> None:
     model = make_model()
     before = copy.deepcopy(model.state_dict())
-    metrics = run_step(model, build_optimizer(model, SETTINGS), next_token, Step([]), 1.0)
+    metrics = run_step(model, build_optimizer(model, SETTINGS), NextToken(), Step([]), 1.0)
     assert metrics == {"loss": 0.0, "grad_norm": 0.0, "num_tokens": 0}
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
@@ -253,16 +254,18 @@ def test_the_learning_rate_of_every_group_is_the_schedule_s(make_model: Callable
 def test_a_gradient_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
     make_model: Callable[..., Any], make_units: Callable[..., Any], tmp_path: Path
 ) -> None:
-    def breaking(scores: Scores, batch: MicroBatch, totals: Totals) -> Any:
-        breaking.calls += 1
-        loss, metrics = next_token(scores, batch, totals)
-        return (loss * float("nan") if breaking.calls > 3 else loss), metrics
+    class Breaking(NextToken):
+        calls = 0
 
-    breaking.calls = 0
+        def __call__(self, scores: Scores, batch: MicroBatch, totals: Totals) -> Any:
+            Breaking.calls += 1
+            loss, metrics = NextToken()(scores, batch, totals)
+            return (loss * float("nan") if Breaking.calls > 3 else loss), metrics
+
     data = PackedData(make_units(20), Layout(40, 1, 1, True, epochs=2), seed=0)
     model = make_model()
     with pytest.raises(MinireasonError, match="diverged; lower the learning rate"):
-        train(model, data, breaking, replace(SETTINGS, checkpoint_every=2), tmp_path)
+        train(model, data, Breaking(), replace(SETTINGS, checkpoint_every=2), tmp_path)
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-000002"]
     assert all(p.isfinite().all() for p in model.parameters())
 
@@ -277,7 +280,7 @@ def test_training_lowers_the_loss_and_reports_every_step(
     train(
         model,
         data,
-        next_token,
+        NextToken(),
         settings,
         tmp_path,
         lambda n, of, m: shown.append((n, of, m["loss"])),

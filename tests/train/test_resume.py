@@ -18,7 +18,7 @@ from minireason.train.checkpoint import Checkpoints
 from minireason.train.data import Layout, PackedData, Step
 from minireason.train.loop import train
 from minireason.train.metrics import MetricsLog
-from minireason.train.objectives.next_token import next_token
+from minireason.train.objectives.next_token import NextToken
 from minireason.train.optimizer import OptimizerSettings, build_optimizer
 
 SETTINGS = OptimizerSettings(3e-3, 0.1, 0.9, 0.95, 1.0, 0.2, "cosine", checkpoint_every=3)
@@ -50,7 +50,7 @@ def run(make_model: Callable[..., Any], make_units: Callable[..., Any]) -> Calla
     ) -> Any:
         folder.mkdir(exist_ok=True)
         model = make_model()
-        train(model, TwoUpdates(make_units(30), during), next_token, SETTINGS, folder, **options)
+        train(model, TwoUpdates(make_units(30), during), NextToken(), SETTINGS, folder, **options)
         return model
 
     return go

@@ -35,7 +35,7 @@ from minireason.seeding import derive_seed
 from minireason.step import Counts, StepContext
 from minireason.train.data import PackedData, within_length
 from minireason.train.forward import score_units
-from minireason.train.objectives.dpo import Dpo
+from minireason.train.objectives.preference import LOSSES, Preference
 from minireason.train.packing import Unit
 from minireason.workbench import (
     conversation,
@@ -127,7 +127,7 @@ def dpo(step: StepContext) -> Counts:
     )
     referenced = _with_reference(step, language_model, kept)
     data = PackedData(referenced, layout(settings), step.recipe.run.seed)
-    objective = Dpo(beta=settings.beta, nll_weight=settings.nll_weight)
+    objective = Preference(LOSSES[settings.loss], settings.beta, settings.nll_weight)
     fit(step, language_model, data, objective, settings.learning_rate)
     (step.folder / REFERENCE).unlink(missing_ok=True)
     return {"in": len(units), "out": len(kept), "dropped: overlong": dropped}

@@ -14,7 +14,7 @@ from minireason.model.chat import Chat
 from minireason.records import Example, read_records
 from minireason.step import Counts, StepContext
 from minireason.train.data import PackedData, within_length
-from minireason.train.objectives.next_token import next_token
+from minireason.train.objectives.next_token import NextToken
 from minireason.workbench import conversation, fit, layout, open_model
 
 
@@ -32,5 +32,5 @@ def midtrain(step: StepContext) -> Counts:
         units, [e.id for e in examples], settings.seq_length, settings.overlong
     )
     data = PackedData(kept, layout(settings), step.recipe.run.seed)
-    fit(step, language_model, data, next_token, settings.learning_rate)
+    fit(step, language_model, data, NextToken(), settings.learning_rate)
     return {"in": len(units), "out": len(kept), "dropped: overlong": dropped}
