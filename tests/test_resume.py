@@ -29,7 +29,7 @@ KILLS = {
     "sft": ["metrics.jsonl:1", "checkpoints/step-000002", "model.safetensors"],
     "evaluate-sft": ["samples/embedded-hard.parquet"],
     "pairs": ["started.json", "rollouts/part-00000.parquet"],
-    "dpo": ["started.json", "reference.npy", "checkpoints/step-000002"],
+    "dpo": ["started.json", "reference/part-00000.parquet", "checkpoints/step-000002"],
     "evaluate-dpo": ["samples/embedded-math.parquet"],
     "prompts": ["rollouts/part-00000.parquet"],
     "rlvr": ["metrics.jsonl:1", "checkpoints/step-000002", "metrics.jsonl:3"],

@@ -1,27 +1,43 @@
 from dataclasses import replace
+from io import StringIO
 
 import pytest
 import torch
+from rich.console import Console
 from transformers import AutoModelForCausalLM
 
 from minireason.model.chat import Chat
-from minireason.model.load import load_model
+from minireason.model.load import load_model, save_model
 from minireason.progress import Progress
 from minireason.recipe_file import parse_recipe
 from minireason.records import Pair, Question, Rollout, Verdict, read_records, write_records
-from minireason.stages.dpo import REFERENCE, _with_reference, pairs
+from minireason.stages.dpo import pairs, with_reference
 from minireason.step import StepContext
 from minireason.workbench import conversation
 
+IDS = ["teacher/a", "teacher/b"]
 USER = {"role": "user", "content": "What is 1 + 2?"}
 
 
 @pytest.fixture
-def step(tmp_path):
+def step(tmp_path, base):
     recipe = parse_recipe(
-        {"rollout": {"teacher": "traces"}, "questions": {"limit": 1}, "dpo": {"seq_length": 256}}
+        {
+            "model": {"base": str(base)},
+            "rollout": {"teacher": "traces"},
+            "questions": {"limit": 1},
+            "dpo": {"seq_length": 256},
+        }
     )
     return StepContext(recipe, tmp_path, {}, Progress(is_quiet=True))
+
+
+def halved(language_model):
+    """The model with other weights."""
+    with torch.no_grad():
+        for parameter in language_model.model.parameters():
+            parameter.mul_(0.5)
+    return language_model
 
 
 @pytest.fixture
@@ -36,7 +52,7 @@ def units(base):
 
 def test_the_reference_is_the_starting_models_log_probability_of_every_token(step, base, units):
     transformers_own = AutoModelForCausalLM.from_pretrained(base)
-    for unit in _with_reference(step, load_model(str(base)), units):
+    for unit in with_reference(step, load_model(str(base)), IDS, units):
         for sequence in unit:
             ids = torch.tensor([sequence.ids])
             with torch.no_grad():
@@ -46,33 +62,21 @@ def test_the_reference_is_the_starting_models_log_probability_of_every_token(ste
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_the_reference_is_computed_once_and_kept_for_a_resume(step, base, units):
-    first = _with_reference(step, load_model(str(base)), units)
-    assert (step.folder / REFERENCE).is_file()
-    trained = load_model(str(base))
-    with torch.no_grad():
-        for parameter in trained.model.parameters():
-            parameter.mul_(1.5)
-    assert _with_reference(step, trained, units) == first
+def test_the_reference_is_computed_once_and_stays(step, base, units):
+    first = with_reference(step, load_model(str(base)), IDS, units)
+    assert with_reference(step, halved(load_model(str(base))), IDS, units) == first
 
 
-def test_a_reference_whose_writing_was_killed_is_computed_again(step, base, units):
-    first = _with_reference(step, load_model(str(base)), units)
-    whole = (step.folder / REFERENCE).read_bytes()
-    (step.folder / REFERENCE).rename(step.folder / (REFERENCE + ".partial"))
-    assert _with_reference(step, load_model(str(base)), units) == first
-    assert (step.folder / REFERENCE).read_bytes() == whole
-
-
-def test_reference_values_go_to_the_sequences_they_belong_to(step, base, units):
-    together = _with_reference(step, load_model(str(base)), units)
-    alone_step = replace(step, folder=step.folder / "alone")
-    alone_step.folder.mkdir()
-    (alone,) = _with_reference(alone_step, load_model(str(base)), units[1:])
-    for expected, found in zip(alone, together[1], strict=True):
-        assert found.values["reference_logprobs"] == pytest.approx(
-            expected.values["reference_logprobs"], abs=1e-4
-        )
+def test_the_reference_of_another_starting_model_is_computed_again(step, base, units, tmp_path):
+    first = with_reference(step, load_model(str(base)), IDS, units)
+    other = tmp_path / "other"
+    save_model(halved(load_model(str(base))), other)
+    console = Console(file=StringIO(), width=200)
+    changed = replace(step, inputs={"model": other}, progress=Progress(console))
+    again = with_reference(changed, load_model(str(other)), IDS, units)
+    assert "of another model or of other pairs; they are computed again" in console.file.getvalue()
+    assert [len(unit) for unit in again] == [len(unit) for unit in first]
+    assert again != first
 
 
 def test_pairs_of_the_teacher_prefer_the_correct_rollout(step, tmp_path):

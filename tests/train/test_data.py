@@ -29,7 +29,7 @@ def seen(step: Step) -> list[int]:
     """The numbers of the units in a step, in their order."""
     return [
         int(batch.ids_BT[row, column])
-        for micro_batches in step.updates
+        for micro_batches in (update.micro_batches for update in step.updates)
         for batch in micro_batches
         for row, column in zip(batch.target_rows_N, batch.target_columns_N, strict=True)
     ]
@@ -111,7 +111,9 @@ def test_a_step_crosses_from_one_epoch_into_the_next() -> None:
 
 def test_the_last_step_takes_what_is_left_in_micro_batches() -> None:
     data = PackedData(numbered([20] * 7), layout(), 0)
-    sizes = [[len(batch.ids_BT) for batch in data.step(n).updates[0]] for n in range(2)]
+    sizes = [
+        [len(batch.ids_BT) for batch in data.step(n).updates[0].micro_batches] for n in range(2)
+    ]
     assert sizes == [[2, 2], [2, 1]]
 
 
@@ -120,14 +122,14 @@ def test_unpacked_rows_hold_one_unit_each() -> None:
     assert all(
         batch.num_sequences == len(batch.ids_BT)
         for n in range(data.num_steps)
-        for batch in data.step(n).updates[0]
+        for batch in data.step(n).updates[0].micro_batches
     )
 
 
 def test_a_pair_stays_together_and_in_order(make_units: Callable[..., list[Unit]]) -> None:
     pairs = make_units(12, pair=True, longest=10)
     data = PackedData(pairs, layout(), 0)
-    for batch in (b for n in range(data.num_steps) for b in data.step(n).updates[0]):
+    for batch in (b for n in range(data.num_steps) for b in data.step(n).updates[0].micro_batches):
         found = [
             batch.ids_BT[batch.segments_BT == i + 1].tolist() for i in range(batch.num_sequences)
         ]
@@ -142,7 +144,7 @@ def test_no_data_is_an_error() -> None:
 
 def test_everything_that_fits_is_kept() -> None:
     units = numbered([3, 10])
-    assert within_length(units, ["a", "b"], 10, "error") == (units, 0)
+    assert within_length(units, ["a", "b"], 10, "error") == ([0, 1], 0)
 
 
 def test_too_long_is_an_error_that_names_the_first_and_the_remedy() -> None:
@@ -153,7 +155,7 @@ def test_too_long_is_an_error_that_names_the_first_and_the_remedy() -> None:
 
 def test_dropping_keeps_the_others_and_says_how_many() -> None:
     units = numbered([3, 11, 4])
-    assert within_length(units, ["a", "b", "c"], 10, "drop") == ([units[0], units[2]], 1)
+    assert within_length(units, ["a", "b", "c"], 10, "drop") == ([0, 2], 1)
 
 
 def test_dropping_all_is_an_error() -> None:

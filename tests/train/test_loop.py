@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,18 @@ import pytest
 import torch
 
 from minireason.errors import MinireasonError
-from minireason.train.data import Layout, PackedData, Step
-from minireason.train.loop import (
-    run_step,
-    set_learning_rate,
-    train,
-    update,
-)
+from minireason.train.checkpoint import Checkpoints
+from minireason.train.data import Layout, PackedData, Step, Update
+from minireason.train.learner import Learner
+from minireason.train.loop import Watcher, run_step, train, update
 from minireason.train.objectives import Objective, Scores, Totals
-from minireason.train.objectives.dpo import Dpo
+from minireason.train.objectives.dpo import dpo
 from minireason.train.objectives.grpo import Grpo
-from minireason.train.objectives.next_token import next_token
-from minireason.train.optimizer import OptimizerSettings, build_optimizer
+from minireason.train.objectives.next_token import NextToken
+from minireason.train.objectives.preference import Preference
+from minireason.train.optimizer import OptimizerSettings, build_optimizers
 from minireason.train.packing import MicroBatch, Unit, collate, pack, unit_length
+from minireason.train.phases import Phases
 
 SETTINGS = OptimizerSettings(
     learning_rate=1e-3,
@@ -39,8 +38,8 @@ SETTINGS = OptimizerSettings(
 )
 UNCLIPPED = 1e9
 OBJECTIVES: dict[str, Objective] = {
-    "next_token": next_token,
-    "dpo": Dpo(beta=0.5, nll_weight=0.2),
+    "next_token": NextToken(),
+    "dpo": Preference(dpo, beta=0.5, nll_weight=0.2),
     "grpo": Grpo(kl_weight=0.1),
 }
 
@@ -72,13 +71,33 @@ def rows_of(units: Sequence[Unit], capacity: int = 40) -> list[list[Unit]]:
     return [[units[i] for i in row] for row in pack([unit_length(u) for u in units], capacity)]
 
 
+def descending(model: Any, rate: float = 1.0, max_grad_norm: float = UNCLIPPED) -> Learner:
+    """A learner that descends plainly."""
+    learner = Learner(model, replace(SETTINGS, max_grad_norm=max_grad_norm))
+    learner.optimizers = [torch.optim.SGD(model.parameters(), lr=rate)]
+    return learner
+
+
+def work_on(micro_batches: Sequence[MicroBatch]) -> Update:
+    targets = sum(batch.num_targets for batch in micro_batches)
+    return Update(micro_batches, Totals(targets, sum(b.num_sequences for b in micro_batches)))
+
+
+def updated(
+    learner: Learner,
+    objective: Objective,
+    micro_batches: Sequence[MicroBatch],
+    temperature: float = 1.0,
+) -> dict[str, float]:
+    return update(learner, objective, work_on(micro_batches), temperature, Phases())
+
+
 def gradients(
     model: Any, objective: Objective, micro_batches: Sequence[MicroBatch], temperature: float = 0.8
 ) -> tuple[dict[str, float], list[torch.Tensor]]:
     """The metrics of an update and its gradients, read off a plain descent of rate 1."""
     before = [p.detach().clone() for p in model.parameters()]
-    descent = torch.optim.SGD(model.parameters(), lr=1.0)
-    metrics = update(model, descent, objective, micro_batches, temperature, UNCLIPPED)
+    metrics = updated(descending(model), objective, micro_batches, temperature)
     after = [p.detach() for p in model.parameters()]
     return metrics, [b - a for b, a in zip(before, after, strict=True)]
 
@@ -125,11 +144,11 @@ def test_accumulated_adamw_updates_give_the_same_weights(
 ) -> None:
     def trained(size: int) -> Any:
         model = make_model()
-        optimizer = build_optimizer(model, SETTINGS)
+        learner = Learner(model, SETTINGS)
         for seed in range(3):
             rows = rows_of(make_units(9, seed=seed), 14)[:4]
             split = [collate(rows[i : i + size]) for i in range(0, 4, size)]
-            update(model, optimizer, next_token, split, 1.0, 1.0)
+            updated(learner, NextToken(), split)
         return model
 
     assert_moved_alike(trained(rows_at_once), trained(4), make_model())
@@ -142,7 +161,7 @@ def test_packed_data_and_unpacked_data_train_the_same(
         layout = Layout(40, 100, micro_batch_size, packing, epochs=1)
         data = PackedData(make_units(12), layout, seed=1)
         assert data.num_steps == 1
-        return gradients(make_model(), next_token, data.step(0).updates[0])
+        return gradients(make_model(), NextToken(), data.step(0).updates[0].micro_batches)
 
     assert_same(step(True, 2), step(False, 5))
 
@@ -152,8 +171,8 @@ def test_the_first_step_is_adamw_s_by_hand(
 ) -> None:
     model, batch = make_model(), [collate(rows_of(make_units(6)))]
     before = [p.detach().clone() for p in model.parameters()]
-    _, expected = gradients(copy.deepcopy(model), next_token, batch, 1.0)
-    update(model, build_optimizer(model, SETTINGS), next_token, batch, 1.0, UNCLIPPED)
+    _, expected = gradients(copy.deepcopy(model), NextToken(), batch, 1.0)
+    updated(Learner(model, replace(SETTINGS, max_grad_norm=UNCLIPPED)), NextToken(), batch)
     for old, new, gradient in zip(before, model.parameters(), expected, strict=True):
         clear = gradient.abs() > 1e-5  # below it the gradient read off the descent is rounding
         decay = 0.1 if old.ndim >= 2 else 0.0
@@ -165,7 +184,7 @@ def test_several_steps_equal_a_plain_adamw_with_the_same_groups(
     make_model: Callable[..., Any], make_units: Callable[..., Any]
 ) -> None:
     ours, theirs = make_model(), make_model("phi3", "sdpa")
-    optimizer = build_optimizer(ours, SETTINGS)
+    learner = Learner(ours, SETTINGS)
     groups = [
         {"params": [p for p in theirs.parameters() if p.ndim >= 2], "weight_decay": 0.1},
         {"params": [p for p in theirs.parameters() if p.ndim < 2], "weight_decay": 0.0},
@@ -173,7 +192,7 @@ def test_several_steps_equal_a_plain_adamw_with_the_same_groups(
     plain = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.95), foreach=False, fused=False)
     for (sequence,) in make_units(4, longest=30):
         whole = replace(sequence, num_targets=len(sequence.ids) - 1)
-        update(ours, optimizer, next_token, [collate([[[whole]]])], 1.0, 1.0)
+        updated(learner, NextToken(), [collate([[[whole]]])])
         ids = torch.tensor([sequence.ids])
         theirs(ids, labels=ids, use_cache=False).loss.backward()
         torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
@@ -183,7 +202,8 @@ def test_several_steps_equal_a_plain_adamw_with_the_same_groups(
 
 
 def test_norms_and_biases_do_not_decay(make_model: Callable[..., Any]) -> None:
-    groups = build_optimizer(make_model("qwen2"), SETTINGS).param_groups
+    (optimizer,) = build_optimizers(make_model("qwen2"), SETTINGS)
+    groups = optimizer.param_groups
     assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
     assert {p.ndim for p in groups[0]["params"]} == {2}
     assert {p.ndim for p in groups[1]["params"]} == {1}
@@ -191,7 +211,8 @@ def test_norms_and_biases_do_not_decay(make_model: Callable[..., Any]) -> None:
 
 def test_a_tied_embedding_is_one_parameter(make_model: Callable[..., Any]) -> None:
     model = make_model()
-    found = [p for group in build_optimizer(model, SETTINGS).param_groups for p in group["params"]]
+    (optimizer,) = build_optimizers(model, SETTINGS)
+    found = [p for group in optimizer.param_groups for p in group["params"]]
     assert sum(p is model.lm_head.weight for p in found) == 1
     assert len(found) == len(list(model.parameters()))
 
@@ -200,14 +221,12 @@ def test_the_norm_is_reported_before_clipping_and_applied_after(
     make_model: Callable[..., Any], make_units: Callable[..., Any]
 ) -> None:
     batch = [collate(rows_of(make_units(6)))]
-    metrics, full = gradients(make_model(), next_token, batch)
+    metrics, full = gradients(make_model(), NextToken(), batch)
     norm = math.sqrt(sum(float(g.double().square().sum()) for g in full))
     assert metrics["grad_norm"] == pytest.approx(norm, rel=1e-4)
     model = make_model()
     before = [p.detach().clone() for p in model.parameters()]
-    clipped = update(
-        model, torch.optim.SGD(model.parameters(), lr=1.0), next_token, batch, 0.8, 0.01
-    )
+    clipped = updated(descending(model, max_grad_norm=0.01), NextToken(), batch, 0.8)
     moved = sum(
         (p - b).detach().double().square().sum()
         for p, b in zip(model.parameters(), before, strict=True)
@@ -220,7 +239,7 @@ def test_an_update_leaves_no_gradient_behind(
     make_model: Callable[..., Any], make_units: Callable[..., Any]
 ) -> None:
     model = make_model()
-    gradients(model, next_token, [collate(rows_of(make_units(3)))])
+    gradients(model, NextToken(), [collate(rows_of(make_units(3)))])
     assert all(p.grad is None for p in model.parameters())
 
 
@@ -228,43 +247,74 @@ def test_a_step_of_two_updates_averages_metrics_and_adds_tokens(
     make_model: Callable[..., Any], make_units: Callable[..., Any]
 ) -> None:
     first, second = (collate(rows_of(make_units(5, seed=s))) for s in (0, 1))
-    optimizer = torch.optim.SGD((model := make_model()).parameters(), lr=0.0)
-    apart = [update(model, optimizer, next_token, [b], 1.0, 1.0) for b in (first, second)]
-    both = run_step(model, optimizer, next_token, Step([[first], [second]]), 1.0)
+    learner = descending(make_model(), rate=0.0)
+    apart = [updated(learner, NextToken(), [b]) for b in (first, second)]
+    both = run_step(learner, NextToken(), Step([work_on([first]), work_on([second])]), Phases())
     assert both["num_tokens"] == first.num_tokens + second.num_tokens
-    for name in ("loss", "grad_norm", "entropy"):
+    for name in ("loss", "grad_norm"):
         assert both[name] == pytest.approx((apart[0][name] + apart[1][name]) / 2)
 
 
 def test_a_step_without_updates_changes_nothing(make_model: Callable[..., Any]) -> None:
     model = make_model()
     before = copy.deepcopy(model.state_dict())
-    metrics = run_step(model, build_optimizer(model, SETTINGS), next_token, Step([]), 1.0)
+    metrics = run_step(Learner(model, SETTINGS), NextToken(), Step([]), Phases())
     assert metrics == {"loss": 0.0, "grad_norm": 0.0, "num_tokens": 0}
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
-def test_the_learning_rate_of_every_group_is_the_schedule_s(make_model: Callable[..., Any]) -> None:
-    optimizer = build_optimizer(make_model(), SETTINGS)
-    set_learning_rate(optimizer, replace(SETTINGS, warmup_ratio=0.4), 1, 10)
-    assert [group["lr"] for group in optimizer.param_groups] == [5e-4, 5e-4]
+def test_the_learning_rate_of_every_group_is_set(make_model: Callable[..., Any]) -> None:
+    learner = Learner(make_model(), replace(SETTINGS, name="muon"))
+    learner.set_learning_rate(5e-4)
+    groups = [group for optimizer in learner.optimizers for group in optimizer.param_groups]
+    assert [group["lr"] for group in groups] == [5e-4] * 3
 
 
-def test_a_gradient_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
+class Breaking(NextToken):
+    """Finite but in the calls of the given numbers, counted from 1."""
+
+    def __init__(self, broken: Collection[int]) -> None:
+        object.__setattr__(self, "broken", broken)
+        object.__setattr__(self, "calls", 0)
+
+    def __call__(self, scores: Scores, batch: MicroBatch, totals: Totals) -> Any:
+        object.__setattr__(self, "calls", self.calls + 1)  # type: ignore[attr-defined]
+        loss, metrics = super().__call__(scores, batch, totals)
+        is_broken = self.calls in self.broken  # type: ignore[attr-defined]
+        return (loss * float("nan") if is_broken else loss), metrics
+
+
+def test_an_update_that_is_not_finite_is_skipped_and_counted(
     make_model: Callable[..., Any], make_units: Callable[..., Any], tmp_path: Path
 ) -> None:
-    def breaking(scores: Scores, batch: MicroBatch, totals: Totals) -> Any:
-        breaking.calls += 1
-        loss, metrics = next_token(scores, batch, totals)
-        return (loss * float("nan") if breaking.calls > 3 else loss), metrics
+    data = PackedData(make_units(20), Layout(40, 1, 1, True, epochs=1), seed=0)
+    lines: list[dict[str, float]] = []
+    weights: list[torch.Tensor] = []
+    learner = Learner(make_model(), replace(SETTINGS, max_skipped=3))
 
-    breaking.calls = 0
+    def look(done: int, total: int, metrics: dict[str, float], timing: dict[str, float]) -> None:
+        lines.append(metrics)
+        weights.append(learner.model.lm_head.weight.detach().clone())
+
+    train(learner, data, Breaking({2, 3, 5}), tmp_path, Watcher(step=look))
+    assert [line.get("skipped") for line in lines] == [None, 1, 1, None, 1]
+    assert torch.equal(weights[0], weights[2]) and not torch.equal(weights[2], weights[3])
+    assert all(weight.isfinite().all() for weight in weights)
+
+
+def test_too_many_skipped_in_a_row_stop_with_the_batch_saved_and_the_checkpoint_kept(
+    make_model: Callable[..., Any], make_units: Callable[..., Any], tmp_path: Path
+) -> None:
     data = PackedData(make_units(20), Layout(40, 1, 1, True, epochs=2), seed=0)
-    model = make_model()
-    with pytest.raises(MinireasonError, match="diverged; lower the learning rate"):
-        train(model, data, breaking, replace(SETTINGS, checkpoint_every=2), tmp_path)
-    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-000002"]
-    assert all(p.isfinite().all() for p in model.parameters())
+    learner = Learner(make_model(), replace(SETTINGS, checkpoint_every=2, max_skipped=3))
+    with pytest.raises(MinireasonError, match="not finite in 3 steps in a row, up to step 6"):
+        train(learner, data, Breaking({4, 5, 6, 7, 8}), tmp_path)
+    latest = Checkpoints(tmp_path / "checkpoints", learner).latest()
+    assert latest is not None and latest.name == "step-000004"
+    (saved,) = torch.load(tmp_path / "not-finite-step-000006.pt")
+    (expected,) = data.step(5).updates[0].micro_batches
+    assert torch.equal(saved["ids_BT"], expected.ids_BT)
+    assert all(p.isfinite().all() for p in learner.model.parameters())
 
 
 def test_training_lowers_the_loss_and_reports_every_step(
@@ -272,16 +322,9 @@ def test_training_lowers_the_loss_and_reports_every_step(
 ) -> None:
     shown: list[tuple[int, int, float]] = []
     data = PackedData(make_units(6), Layout(40, 2, 2, True, epochs=15), seed=0)
-    settings = replace(SETTINGS, learning_rate=1e-2)
-    model = make_model()
-    train(
-        model,
-        data,
-        next_token,
-        settings,
-        tmp_path,
-        lambda n, of, m: shown.append((n, of, m["loss"])),
-    )
+    learner = Learner(make_model(), replace(SETTINGS, learning_rate=1e-2))
+    watcher = Watcher(step=lambda n, of, metrics, timing: shown.append((n, of, metrics["loss"])))
+    train(learner, data, NextToken(), tmp_path, watcher)
     assert [n for n, _, _ in shown] == list(range(1, data.num_steps + 1))
     assert {of for _, of, _ in shown} == {data.num_steps}
     assert shown[-1][2] < shown[0][2] / 2

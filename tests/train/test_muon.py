@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,9 @@ import pytest
 import torch
 
 from minireason.train.checkpoint import Checkpoints
+from minireason.train.learner import Learner
 from minireason.train.muon import Muon, orthogonalized
-from minireason.train.optimizer import Joined, OptimizerSettings, build_optimizer
+from minireason.train.optimizer import OptimizerSettings, build_optimizers
 
 SETTINGS = OptimizerSettings(1e-2, 0.1, 0.9, 0.95, 1.0, 0.0, "constant", 100, name="muon")
 
@@ -69,9 +69,8 @@ def test_muon_takes_the_matrices_inside_and_adamw_the_rest(
     make_model: Callable[..., Any], architecture: str
 ) -> None:
     model = make_model(architecture)
-    joined = build_optimizer(model, SETTINGS)
-    assert isinstance(joined, Joined)
-    adamw, muon = ([p for g in part.param_groups for p in g["params"]] for part in joined.parts)
+    parts = build_optimizers(model, SETTINGS)
+    adamw, muon = ([p for g in part.param_groups for p in g["params"]] for part in parts)
     assert {id(p) for p in adamw} | {id(p) for p in muon} == {id(p) for p in model.parameters()}
     assert len(adamw) + len(muon) == len(list(model.parameters()))
     assert {p.ndim for p in muon} == {2}
@@ -82,22 +81,25 @@ def test_muon_takes_the_matrices_inside_and_adamw_the_rest(
 def test_a_restored_optimizer_goes_on_bit_for_bit(
     make_model: Callable[..., Any], tmp_path: Path
 ) -> None:
-    model = make_model()
-    optimizer = build_optimizer(model, replace(SETTINGS, learning_rate=3e-3))
-
-    def step(trained: Any, by: Any, seed: int) -> None:
-        for i, parameter in enumerate(trained.parameters()):
+    def step(learner: Learner, seed: int) -> None:
+        for i, parameter in enumerate(learner.model.parameters()):
             parameter.grad = normal(*parameter.shape, seed=1000 * seed + i)
-        by.step()
-        by.zero_grad()
+        learner.apply_gradients()
+        learner.forget_gradients()
 
-    step(model, optimizer, 1)
-    Checkpoints(tmp_path).save(1, model, optimizer)
-    other = copy.deepcopy(make_model(seed=1))
-    resumed = build_optimizer(other, SETTINGS)
-    assert Checkpoints(tmp_path).restore(other, resumed) == 1
-    assert [g["lr"] for g in resumed.param_groups] == [g["lr"] for g in optimizer.param_groups]
-    for trained, by in ((model, optimizer), (other, resumed)):
-        step(trained, by, 2)
-    for one, two in zip(model.parameters(), other.parameters(), strict=True):
+    learner = Learner(make_model(), replace(SETTINGS, learning_rate=3e-3))
+    resumed = Learner(make_model(seed=1), SETTINGS)
+    step(learner, 1)
+    checkpoints = Checkpoints(tmp_path, learner)
+    checkpoints.save(1, {})
+    checkpoints.close()
+    assert Checkpoints(tmp_path, resumed).restore() == {"step": 1}
+    rates = [
+        [g["lr"] for o in one.optimizers for g in o.param_groups] for one in (learner, resumed)
+    ]
+    assert rates[0] == rates[1]
+    for one in (learner, resumed):
+        step(one, 2)
+    pairs = zip(learner.model.parameters(), resumed.model.parameters(), strict=True)
+    for one, two in pairs:
         assert torch.equal(one, two)

@@ -16,10 +16,13 @@ import torch
 from minireason.train import loop
 from minireason.train.checkpoint import Checkpoints
 from minireason.train.data import Layout, PackedData, Step
+from minireason.train.interrupt import Interrupt
+from minireason.train.learner import Learner
 from minireason.train.loop import train
 from minireason.train.metrics import MetricsLog
-from minireason.train.objectives.next_token import next_token
-from minireason.train.optimizer import OptimizerSettings, build_optimizer
+from minireason.train.objectives.next_token import NextToken
+from minireason.train.optimizer import OptimizerSettings
+from minireason.world import World
 
 SETTINGS = OptimizerSettings(3e-3, 0.1, 0.9, 0.95, 1.0, 0.2, "cosine", checkpoint_every=3)
 
@@ -49,9 +52,9 @@ def run(make_model: Callable[..., Any], make_units: Callable[..., Any]) -> Calla
         folder: Path, during: Callable[[int], None] = lambda number: None, **options: Any
     ) -> Any:
         folder.mkdir(exist_ok=True)
-        model = make_model()
-        train(model, TwoUpdates(make_units(30), during), next_token, SETTINGS, folder, **options)
-        return model
+        learner = Learner(make_model(), SETTINGS)
+        train(learner, TwoUpdates(make_units(30), during), NextToken(), folder, **options)
+        return learner.model
 
     return go
 
@@ -170,77 +173,115 @@ def test_a_second_ctrl_c_stops_at_once(run: Callable[..., Any], tmp_path: Path) 
 
 @pytest.mark.parametrize("unseen", [1, 4, 6])
 def test_ctrl_c_between_saving_and_stopping_waits_for_the_next_step_or_the_end(
-    unseen: int, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    unseen: int,
+    run: Callable[..., Any],
+    saved_in: Callable[..., Checkpoints],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    class Late:
+    class Late(Interrupt):
         """Asked to stop just after the last time but one that anybody looked."""
 
         looks = 0
 
-        @property
-        def is_requested(self) -> bool:
+        def agreed(self, world: World) -> bool:
             self.looks += 1
-            return self.looks > unseen
+            self.signal = signal.SIGINT if self.looks > unseen else 0
+            return bool(self.signal)
 
     @contextlib.contextmanager
     def late() -> Iterator[Late]:
-        yield (asked := Late())
-        if asked.is_requested:
-            raise KeyboardInterrupt
+        yield Late()
 
     monkeypatch.setattr(loop, "finish_step_on_interrupt", late)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "again")
     done = len((tmp_path / "again" / "metrics.jsonl").read_text().splitlines())
-    latest = Checkpoints(tmp_path / "again" / "checkpoints").latest()
+    latest = saved_in(tmp_path / "again" / "checkpoints").latest()
     assert latest is not None and latest.name == f"step-{done:06d}"
 
 
-def test_only_the_newest_checkpoint_is_kept(make_model: Callable[..., Any], tmp_path: Path) -> None:
-    model = make_model()
-    optimizer = build_optimizer(model, SETTINGS)
-    checkpoints = Checkpoints(tmp_path)
+@pytest.fixture
+def saved_in(make_model: Callable[..., Any]) -> Callable[..., Checkpoints]:
+    """The checkpoints in a folder, of a new model."""
+
+    def open_in(folder: Path, seed: int = 0, keep: int = 1) -> Checkpoints:
+        return Checkpoints(folder, Learner(make_model(seed=seed), SETTINGS), keep)
+
+    return open_in
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_only_the_newest_checkpoints_are_kept(
+    keep: int, saved_in: Callable[..., Checkpoints], tmp_path: Path
+) -> None:
+    checkpoints = saved_in(tmp_path, keep=keep)
     (tmp_path / "step-000001.partial").mkdir()
     for step in (2, 9, 10):
-        checkpoints.save(step, model, optimizer)
-    assert [p.name for p in tmp_path.iterdir()] == ["step-000010"]
-    assert checkpoints.restore(make_model(seed=1), optimizer) == 10
+        checkpoints.save(step, {})
+    checkpoints.close()
+    kept = ["step-000009", "step-000010"][-keep:]
+    assert sorted(p.name for p in tmp_path.iterdir() if not p.suffix) == kept
+    assert saved_in(tmp_path, seed=1).restore() == {"step": 10}
 
 
 def test_of_two_checkpoints_left_by_a_death_the_newer_is_used(
-    make_model: Callable[..., Any], tmp_path: Path
+    saved_in: Callable[..., Checkpoints], tmp_path: Path
 ) -> None:
-    model = make_model()
+    checkpoints = saved_in(tmp_path, keep=2)
     for step in (999999, 1000000):
-        saved = Checkpoints(tmp_path / str(step))
-        saved.save(step, model, build_optimizer(model, SETTINGS))
-        (tmp_path / "both").mkdir(exist_ok=True)
-        found = saved.latest()
-        assert found is not None
-        found.rename(tmp_path / "both" / found.name)
-    assert (
-        Checkpoints(tmp_path / "both").restore(model, build_optimizer(model, SETTINGS)) == 1000000
-    )
+        checkpoints.save(step, {})
+    checkpoints.close()
+    assert saved_in(tmp_path).restore() == {"step": 1000000}
+
+
+def test_what_is_saved_is_the_weights_as_they_were_when_asked(
+    saved_in: Callable[..., Checkpoints], tmp_path: Path
+) -> None:
+    checkpoints = saved_in(tmp_path)
+    model = checkpoints.learner.model
+    before = model.lm_head.weight.detach().clone()
+    checkpoints.save(1, {"note": "kept"})
+    with torch.no_grad():
+        model.lm_head.weight.add_(1)  # while it is being written
+    checkpoints.close()
+    other = saved_in(tmp_path, seed=1)
+    assert other.restore() == {"step": 1, "note": "kept"}
+    assert torch.equal(other.learner.model.lm_head.weight, before)
+
+
+def test_the_best_weights_stay_until_there_are_better_ones(
+    saved_in: Callable[..., Checkpoints], tmp_path: Path
+) -> None:
+    checkpoints = saved_in(tmp_path)
+    model = checkpoints.learner.model
+    for step in (5, 10):
+        checkpoints.save_best(step)
+        checkpoints.close()
+        best = model.lm_head.weight.detach().clone()
+        with torch.no_grad():
+            model.lm_head.weight.add_(1)
+    checkpoints.restore_best()
+    assert torch.equal(model.lm_head.weight, best)
+    assert [p.name for p in tmp_path.iterdir()] == ["best-000010"]
 
 
 def test_a_restored_model_keeps_its_weights_tied(
-    make_model: Callable[..., Any], tmp_path: Path
+    saved_in: Callable[..., Checkpoints], tmp_path: Path
 ) -> None:
-    model, other = make_model(), make_model(seed=1)
-    checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(1, model, build_optimizer(model, SETTINGS))
-    checkpoints.restore(other, build_optimizer(other, SETTINGS))
-    assert other.lm_head.weight is other.model.embed_tokens.weight
-    assert torch.equal(other.lm_head.weight, model.lm_head.weight)
+    checkpoints, other = saved_in(tmp_path), saved_in(tmp_path, seed=1)
+    checkpoints.save(1, {})
+    checkpoints.close()
+    other.restore()
+    mine, theirs = checkpoints.learner.model, other.learner.model
+    assert theirs.lm_head.weight is theirs.model.embed_tokens.weight
+    assert torch.equal(theirs.lm_head.weight, mine.lm_head.weight)
 
 
 def test_without_a_checkpoint_training_starts_at_the_beginning(
-    make_model: Callable[..., Any], tmp_path: Path
+    saved_in: Callable[..., Checkpoints], tmp_path: Path
 ) -> None:
-    model = make_model()
-    optimizer = build_optimizer(model, SETTINGS)
-    assert Checkpoints(tmp_path / "none").restore(model, optimizer) == 0
-    assert Checkpoints(tmp_path / "none").latest() is None
+    assert saved_in(tmp_path / "none").restore() == {"step": 0}
 
 
 def test_the_log_forgets_what_comes_after_the_checkpoint(tmp_path: Path) -> None:

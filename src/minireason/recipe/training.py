@@ -91,15 +91,21 @@ class Midtrain(Training):
 class Sft(Training):
     seq_length: Positive = 20480
     packing: bool = False
+    loss_on: Literal["response", "all"] = "response"
+    """Tokens that are learnt: the response's (paper), or all, the question's too."""
 
 
 class Dpo(Training):
     learning_rate: Annotated[float, Field(gt=0)] = 5e-7
     epochs: Annotated[float, Field(gt=0)] = 1
+    loss: Literal["dpo", "ipo", "dpo_norm"] = "dpo"
+    """`dpo` (paper), `ipo`, whose margin has a finite target, or `dpo_norm`, DPO of log-ratios
+    divided by the response's length."""
     beta: Annotated[float, Field(gt=0)] = 0.1
-    """Strength of the pull towards the reference model (the paper gives no value)."""
+    """Strength of the pull towards the reference model (the paper gives no value; Tulu 3 takes 5
+    for `dpo_norm`)."""
     nll_weight: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of the chosen response's mean negative log-likelihood (0: plain DPO, the paper)."""
+    """Weight of the chosen response's mean negative log-likelihood (0: none, the paper)."""
     rollouts_from: Literal["teacher", "student", "both"] = "teacher"
     """Whose rollouts make the pairs: the teacher's (paper), or fresh ones of the model itself."""
     pairs_per_question: Positive = 4

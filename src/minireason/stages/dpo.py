@@ -5,14 +5,15 @@ reference is the model of stage 2.
 
 1. Pairs may come from the student's own rollouts, or from both: what the model itself gets wrong
    is what there is to unlearn. For questions with one human solution there is no other source.
-2. The reference's log-probabilities are computed once, before the first step.
+2. The reference's log-probabilities are computed once, before the first step, and stay with what
+   the step makes.
+3. The loss may be another than DPO's (`train/objectives/preference.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from minireason.curate.pairs import PairSelection, preference_pairs
 from minireason.errors import DataError
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel
+from minireason.model.source import local_folder
 from minireason.records import (
     Pair,
     Question,
@@ -35,8 +37,9 @@ from minireason.seeding import derive_seed
 from minireason.step import Counts, StepContext
 from minireason.train.data import PackedData, within_length
 from minireason.train.forward import score_units
-from minireason.train.objectives.dpo import Dpo
+from minireason.train.objectives.preference import LOSSES, Preference
 from minireason.train.packing import Unit
+from minireason.train.reference import ReferenceLogprobs, model_identity
 from minireason.workbench import (
     conversation,
     fit,
@@ -48,7 +51,7 @@ from minireason.workbench import (
     seeded_part,
 )
 
-REFERENCE = "reference.npy"
+REFERENCE = "reference"
 
 
 def pairs(step: StepContext) -> Counts:
@@ -123,44 +126,51 @@ def dpo(step: StepContext) -> Counts:
         ]
         for pair in preferences
     ]
-    fitting, dropped = within_length(
-        units, [pair.id for pair in preferences], settings.seq_length, settings.overlong
-    )
+    ids = [pair.id for pair in preferences]
+    fitting, dropped = within_length(units, ids, settings.seq_length, settings.overlong)
     kept = [units[i] for i in fitting]
-    referenced = _with_reference(step, language_model, kept)
+    referenced = with_reference(step, language_model, [ids[i] for i in fitting], kept)
     data = PackedData(referenced, layout(settings), step.recipe.run.seed, step.world)
-    objective = Dpo(beta=settings.beta, nll_weight=settings.nll_weight)
+    objective = Preference(LOSSES[settings.loss], settings.beta, settings.nll_weight)
     learner = open_learner(step, language_model, settings.learning_rate)
     fit(step, learner, language_model, data, objective)
-    (step.folder / REFERENCE).unlink(missing_ok=True)
     return {"in": len(units), "out": len(kept), "dropped: overlong": dropped}
 
 
-def _with_reference(
-    step: StepContext, language_model: LanguageModel, units: list[Unit]
+def with_reference(
+    step: StepContext, language_model: LanguageModel, ids: Sequence[str], units: Sequence[Unit]
 ) -> list[Unit]:
-    """The units with the starting model's log-probabilities, kept in a file for a resume."""
-    path = step.folder / REFERENCE
-    if not path.is_file():
-        language_model.model.eval()
-        scored = score_units(
-            language_model.model,
-            units,
-            step.recipe.dpo.seq_length,
-            step.recipe.dpo.micro_batch_size,
+    """The pairs with the starting model's log-probabilities, kept in the step's `reference/`."""
+    settings = step.recipe.dpo
+    made_by = {"model": _starting_model(step, language_model), "dtype": step.recipe.run.dtype}
+    reference = ReferenceLogprobs(step.folder / REFERENCE, ids, units, made_by)
+    if step.world.of_main(reference.prepare):
+        step.progress.say(
+            f"the log-probabilities in {reference.folder} are of another model or of other pairs; "
+            f"they are computed again"
         )
-        _save_array(path, np.concatenate([s for sequences in scored for s in sequences]))
-    flat = np.load(path)
-    counts = np.cumsum([s.num_targets for unit in units for s in unit])[:-1]
-    pieces = iter(np.split(flat, counts))
+
+    def score(pairs: Sequence[Unit]) -> list[list[np.ndarray]]:
+        rows = settings.seq_length, settings.micro_batch_size
+        return score_units(language_model.model, pairs, *rows)
+
+    language_model.model.eval()
+    with step.progress.track(f"{step.folder.name}: reference") as advance:
+        mine = range(reference.num_shards)[step.world.rank :: step.world.size]
+        reference.compute(score, mine, advance)
+    step.world.wait()
     return [
-        [replace(s, values={"reference_logprobs": next(pieces).tolist()}) for s in unit]
-        for unit in units
+        [
+            replace(sequence, values={"reference_logprobs": logprobs.tolist()})
+            for sequence, logprobs in zip(unit, both, strict=True)
+        ]
+        for unit, both in zip(units, reference.read(), strict=True)
     ]
 
 
-def _save_array(path: Path, array: np.ndarray) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        np.save(file, array)
-    partial.replace(path)
+def _starting_model(step: StepContext, language_model: LanguageModel) -> str:
+    base = step.recipe.model.base
+    folder = step.inputs.get("model") or local_folder(base)
+    if folder:
+        return model_identity(folder)
+    return f"{base}@{language_model.model.config._commit_hash}"  # a hub id and its revision

@@ -19,7 +19,7 @@ from minireason.records import Example, read_records
 from minireason.seeding import derive_seed
 from minireason.step import Counts, StepContext
 from minireason.train.data import PackedData, within_length
-from minireason.train.objectives.next_token import next_token
+from minireason.train.objectives.next_token import NextToken
 from minireason.train.packing import Unit
 from minireason.train.validation import Saturation, Validation
 from minireason.workbench import conversation, fit, layout, open_learner, open_model
@@ -46,7 +46,7 @@ def midtrain(step: StepContext) -> Counts:
     data = PackedData(kept, layout(settings), seed, step.world)
     learner = open_learner(step, language_model, settings.learning_rate)
     validation = watched(validating, settings) if validating else None
-    fit(step, learner, language_model, data, next_token, validation)
+    fit(step, learner, language_model, data, NextToken(), validation)
     counts = {"in": len(units), "out": len(kept), "dropped: overlong": dropped}
     return counts | ({"held out": len(validating)} if validating else {})
 

@@ -23,7 +23,7 @@ from minireason.records import Question, read_records
 from minireason.seeding import derive_seed
 from minireason.step import Counts, StepContext
 from minireason.train.data import PackedData
-from minireason.train.objectives.next_token import next_token
+from minireason.train.objectives.next_token import NextToken
 from minireason.train.packing import TokenSequence, Unit
 from minireason.workbench import conversation, fit, layout, open_learner
 
@@ -47,7 +47,7 @@ def pretrain(step: StepContext) -> Counts:
     units = texts(chat, questions, settings.num_texts, settings.facts_fraction, run.seed)
     data = PackedData(units, layout(settings), run.seed, step.world)
     learner = open_learner(step, language_model, settings.learning_rate)
-    fit(step, learner, language_model, data, next_token)
+    fit(step, learner, language_model, data, NextToken())
     return {"in": len(units), "out": len(units)}
 
 

@@ -62,11 +62,15 @@ class Checkpoints:
         self._write(target, {"model": weights}, {"step": step})
 
     def wait(self) -> None:
-        """Until what is being written lies there whole. Raises what writing raised."""
+        """Until what is being written lies there whole, in every process."""
+        self.close()
+        self.learner.world.wait()
+
+    def close(self) -> None:
+        """Until this process has written its part. Raises what writing raised."""
         if self._writing is not None:
             writing, self._writing = self._writing, None
             writing.result()
-        self.learner.world.wait()
 
     def restore(self) -> dict[str, Any]:
         """Load the newest checkpoint and return its state: `step` (0 without one) and the rest."""
@@ -110,11 +114,10 @@ class Checkpoints:
             partial.mkdir(parents=True)
             write_json(partial / STATE, state)
         self.learner.world.wait()
-        written: Any = async_save(
-            tensors, checkpoint_id=partial, process_group=self._own_group()
-        )
-        self._writing = Future()
-        written.add_done_callback(lambda future: self._finish(future, target, self._writing))
+        written: Any = async_save(tensors, checkpoint_id=partial, process_group=self._own_group())
+        whole: Future[None] = Future()
+        self._writing = whole
+        written.add_done_callback(lambda future: self._finish(future, target, whole))
 
     def _own_group(self) -> Any:
         """A group for the writing threads, whose messages must not mix with the training's."""
@@ -122,9 +125,8 @@ class Checkpoints:
             self._group = dist.new_group(backend="gloo")
         return self._group
 
-    def _finish(self, written: Future[Any], target: Path, done: Future[None] | None) -> None:
+    def _finish(self, written: Future[Any], target: Path, whole: Future[None]) -> None:
         """In the writing thread: give the whole folder its name, then delete older ones."""
-        assert done is not None
         try:
             written.result()
             if self.learner.world.is_main:
@@ -134,9 +136,9 @@ class Checkpoints:
                 for old in sorted(self._whole(kind), key=_step_of)[:-kept]:
                     shutil.rmtree(old)
         except BaseException as error:
-            done.set_exception(error)
+            whole.set_exception(error)
         else:
-            done.set_result(None)
+            whole.set_result(None)
 
 
 def _rename(partial: Path, target: Path) -> None:

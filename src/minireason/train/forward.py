@@ -26,13 +26,15 @@ class Scorer(torch.nn.Module):
 
     def forward(
         self, batch: MicroBatch, temperature: float, with_entropy: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Log-probabilities and entropies of the N target tokens, as `Scores` names them."""
-        scores = score(self.model, batch, temperature)
+        scores = score(self.model, batch, temperature, with_entropy=with_entropy)
         return scores.logprobs_N, scores.entropy_N
 
 
-def score(model: Any, batch: MicroBatch, temperature: float = 1.0) -> Scores:
+def score(
+    model: Any, batch: MicroBatch, temperature: float = 1.0, *, with_entropy: bool = True
+) -> Scores:
     """Log-probability of every target token given the tokens before it in its own sequence."""
     hidden_BTD = model.base_model(
         input_ids=batch.ids_BT,
@@ -47,7 +49,7 @@ def score(model: Any, batch: MicroBatch, temperature: float = 1.0) -> Scores:
         batch.ids_BT[rows_N, columns_N],
         temperature,
     )
-    return Scores(logprobs_N, entropy_N)
+    return Scores(logprobs_N, entropy_N if with_entropy else None)
 
 
 @torch.no_grad()

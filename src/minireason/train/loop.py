@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,9 +52,8 @@ def train(
     """
     course = Course(learner, source, objective, folder, watcher or Watcher(), validation)
     course.restore()
-    with finish_step_on_interrupt() as interrupt:
+    with finish_step_on_interrupt() as interrupt, contextlib.closing(course.checkpoints):
         course.run(interrupt)
-        course.checkpoints.wait()
     if validation:
         course.checkpoints.restore_best()
 
@@ -117,7 +117,6 @@ class Course:
                 break
         if interrupt.agreed(self.learner.world):  # also after the last step had looked
             self.save()
-            self.checkpoints.wait()
             interrupt.stop()
 
     def advance(self, phases: Phases) -> None:

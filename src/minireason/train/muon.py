@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic Newton-Schulz step; they bring singular values near 1 fast, not exactly to 1."""
@@ -45,12 +46,13 @@ class Muon(torch.optim.Optimizer):
             raise ValueError("Muon takes no closure; compute the gradients before step()")
         for group in self.param_groups:
             for params in _by_shape(group["params"]):
-                update = orthogonalized(torch.stack([self._momentum(p, group) for p in params]))
+                momenta = [_whole(self._momentum(p, group)) for p in params]
+                update = orthogonalized(torch.stack(momenta))
                 rows, columns = update.shape[-2:]
                 step_size = group["lr"] * RMS_OF_ADAMW * max(rows, columns) ** 0.5
                 for parameter, change in zip(params, update, strict=True):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                    parameter.add_(change, alpha=-step_size)
+                    parameter.add_(_part_of(change, parameter), alpha=-step_size)
 
     def _momentum(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
         """Nesterov's look-ahead of the running mean of the gradients."""
@@ -73,6 +75,18 @@ def orthogonalized(matrices: Tensor) -> Tensor:
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return (x.mT if is_tall else x).to(matrices.dtype)
+
+
+def _whole(matrix: Tensor) -> Tensor:
+    """A sharded matrix gathered from all processes, since its singular vectors are of the whole."""
+    return matrix.full_tensor() if isinstance(matrix, DTensor) else matrix
+
+
+def _part_of(whole: Tensor, like: Tensor) -> Tensor:
+    """This process's part of a matrix that every process has whole."""
+    if not isinstance(like, DTensor):
+        return whole
+    return distribute_tensor(whole, like.device_mesh, like.placements, src_data_rank=None)
 
 
 def _by_shape(params: Iterable[Tensor]) -> Iterable[list[Tensor]]:

@@ -82,6 +82,19 @@ def responses(tokenizer: Any) -> list[TokenSequence]:
 
 
 @pytest.fixture(scope="session")
+def pair() -> Callable[..., list[TokenSequence]]:
+    """A chosen and a rejected sequence with these reference log-probabilities."""
+
+    def make(chosen: Sequence[float], rejected: Sequence[float]) -> list[TokenSequence]:
+        return [
+            TokenSequence(range(len(v) + 1), len(v), {"reference_logprobs": list(v)})
+            for v in (chosen, rejected)
+        ]
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def padded() -> Callable[[Sequence[TokenSequence]], dict[str, torch.Tensor]]:
     """Right-padded `input_ids`, `attention_mask` and `completion_mask`, as TRL collates them."""
 
@@ -122,7 +135,8 @@ def evaluate() -> Callable[..., tuple[torch.Tensor, torch.Tensor, dict[str, floa
         batch: MicroBatch = collate([[list(sequences)]])
         logprobs_N = torch.tensor(logprobs, requires_grad=True)
         totals = Totals(batch.num_targets, batch.num_sequences)
-        scores = Scores(logprobs_N, torch.full_like(logprobs_N, 0.5).detach())
+        entropy_N = torch.full_like(logprobs_N, 0.5).detach() if objective.needs_entropy else None
+        scores = Scores(logprobs_N, entropy_N)
         loss, metrics = objective(scores, batch, totals)
         (gradient,) = torch.autograd.grad(loss, logprobs_N)
         return loss.detach(), gradient, {name: float(v) for name, v in metrics.items()}

@@ -11,22 +11,22 @@ import torch.nn.functional as F
 
 from minireason.train.forward import score
 from minireason.train.objectives import Totals
-from minireason.train.objectives.next_token import next_token
+from minireason.train.objectives.next_token import NextToken
 from minireason.train.packing import TokenSequence, collate
 
 
 def loss_of(model: Any, rows: list[Any]) -> torch.Tensor:
     batch = collate(rows)
     totals = Totals(batch.num_targets, batch.num_sequences)
-    return next_token(score(model, batch), batch, totals)[0]
+    return NextToken()(score(model, batch), batch, totals)[0]
 
 
 def test_the_loss_is_the_mean_over_the_targets(evaluate: Callable[..., Any]) -> None:
     sequences = [TokenSequence([1, 2, 3], 2), TokenSequence([4, 5], 1)]
-    loss, gradient, metrics = evaluate(next_token, sequences, [-1.0, -2.0, -6.0])
+    loss, gradient, metrics = evaluate(NextToken(), sequences, [-1.0, -2.0, -6.0])
     assert loss == 3
     assert gradient.tolist() == pytest.approx([-1 / 3] * 3)
-    assert metrics["entropy"] == pytest.approx(0.5)
+    assert metrics == {} and not NextToken.needs_entropy
 
 
 @pytest.mark.parametrize("kind", ["phi3", "llama", "qwen2"])

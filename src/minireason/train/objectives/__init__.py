@@ -1,15 +1,19 @@
 """What training minimises: one small pure function a file.
 
-An objective takes the log-probabilities of a micro-batch's N target tokens, the micro-batch, the
-step's totals over all micro-batches and its own settings; it returns a loss that adds up over
-micro-batches to the step's loss, and metrics that add up the same way.
+An objective takes the log-probabilities of a micro-batch's N target tokens, the micro-batch and
+the step's totals over all micro-batches; its settings are its fields. It returns a loss that adds
+up over micro-batches to the step's loss, and metrics that add up the same way: masks and
+denominators come from outside, so that accumulation cannot change them.
+
+To add an objective: write `NAME.py` with a frozen dataclass that is an `Objective`, and call it in
+its stage. To add a preference loss: write `NAME.py` with one function that is a
+`preference.PreferenceLoss`, and add it to `preference.LOSSES` and to `dpo.loss` of the recipe.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -19,10 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What the model says of the target tokens, in nats; `entropy_N` carries no gradient."""
+    """What the model says of the target tokens, in nats.
+
+    `entropy_N` carries no gradient, and is None unless the objective needs it.
+    """
 
     logprobs_N: torch.Tensor
-    entropy_N: torch.Tensor
+    entropy_N: torch.Tensor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,4 +41,14 @@ class Totals:
 
 
 Metrics = dict[str, torch.Tensor]
-Objective = Callable[[Scores, "MicroBatch", Totals], tuple[torch.Tensor, Metrics]]
+
+
+class Objective(Protocol):
+    """What training minimises; the metrics carry no gradient."""
+
+    @property
+    def needs_entropy(self) -> bool: ...
+
+    def __call__(
+        self, scores: Scores, batch: MicroBatch, totals: Totals
+    ) -> tuple[torch.Tensor, Metrics]: ...

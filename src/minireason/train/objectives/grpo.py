@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -23,11 +24,13 @@ class Grpo:
     clip_low: float = 0.2
     clip_high: float = 0.2
     kl_weight: float = 0.0
+    needs_entropy: ClassVar[bool] = True
 
     def __call__(
         self, scores: Scores, batch: MicroBatch, totals: Totals
     ) -> tuple[torch.Tensor, Metrics]:
         """Clipped policy-gradient loss plus a KL penalty (k3 estimator), a mean over tokens."""
+        assert scores.entropy_N is not None, "needs_entropy was not heeded"
         advantages_N = batch.values["advantages"]
         ratio_N = (scores.logprobs_N - batch.values["old_logprobs"]).exp()
         clipped_N = ratio_N.clamp(1 - self.clip_low, 1 + self.clip_high)
