@@ -84,7 +84,7 @@ def assert_equal(folder, reference):
     assert made["files"] == expected["files"]
     assert (made["identity"], made["rows"]) == (expected["identity"], expected["rows"])
     on_disk = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
-    assert on_disk - {"manifest.json", "timing.jsonl"} == set(expected["files"])
+    assert on_disk - {"manifest.json", "timing.jsonl", "README.md"} == set(expected["files"])
 
 
 @pytest.mark.slow

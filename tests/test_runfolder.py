@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -61,13 +62,17 @@ def test_steps_that_made_the_same_files_have_one_identity_and_others_another(tmp
     assert first.identity() == second.identity() != finished(tmp_path / "3", "other").identity()
 
 
-def test_what_depends_on_the_clock_is_no_part_of_the_identity(tmp_path):
+def test_what_is_beside_the_result_is_no_part_of_the_identity(tmp_path):
     step = folder(tmp_path / "timed")
     step.start()
     (step.path / "deep").mkdir()
     (step.path / "deep" / "weights").write_text("content")
     (step.path / "timing.jsonl").write_text('{"elapsed_s": 1}\n')
     (step.path / "usage.jsonl").write_text('{"retries": 1}\n')
+    (step.path / "README.md").write_text("# A model card")
+    for name in ("tensorboard", "wandb/latest-run"):
+        (step.path / name).mkdir(parents=True)
+        (step.path / name / "events").write_text(str(time.time()))
     step.finish({}, seed=1, seconds=99.0)
     assert step.identity() == finished(tmp_path / "plain").identity()
 
@@ -146,6 +151,13 @@ def test_the_hash_of_a_folder_depends_on_names_and_contents(tmp_path):
             (tmp_path / str(name) / file).write_text(text)
         hashes.add(file_hash(tmp_path / str(name)))
     assert len(hashes) == 4
+
+
+def test_the_hash_of_a_model_s_folder_does_not_depend_on_its_card(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    before = file_hash(tmp_path)
+    (tmp_path / "README.md").write_text("# A model")
+    assert file_hash(tmp_path) == before
 
 
 def test_the_hash_of_a_file_is_its_sha256(tmp_path):

@@ -25,7 +25,8 @@ from minireason.errors import MissingError, RunFolderError
 
 MANIFEST = "manifest.json"
 STARTED = "started.json"
-TIMING_FILES = frozenset({"timing.jsonl", "usage.jsonl"})  # may differ where results are equal
+# Files, and folders with all that is in them, that may differ where results are equal.
+ASIDE = frozenset({"timing.jsonl", "usage.jsonl", "README.md", "tensorboard", "trackio", "wandb"})
 PACKAGES = ("minireason", "torch", "transformers", "datasets", "math-verify", "pyarrow")
 
 
@@ -55,16 +56,24 @@ def read_json(path: Path) -> Any:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes, or of the names and bytes of a folder's files."""
+    """SHA-256 of a file's bytes, or of the names and bytes of a folder's files but those aside."""
     digest = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    for file in files:
+    for file in [path] if path.is_file() else _files(path):
         if path.is_dir():
             digest.update(str(file.relative_to(path)).encode())
         with file.open("rb") as handle:
             while block := handle.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files that a folder is judged by, in order of their names."""
+    return sorted(
+        p
+        for p in folder.rglob("*")
+        if p.is_file() and ASIDE.isdisjoint(p.relative_to(folder).parts)
+    )
 
 
 def versions() -> dict[str, str]:
@@ -129,11 +138,7 @@ class StepFolder:
 
     def finish(self, rows: Mapping[str, int | float], seed: int, seconds: float) -> None:
         """Write the manifest: the step is finished and will not be done again."""
-        files = [
-            p
-            for p in sorted(self.path.rglob("*"))
-            if p.is_file() and p.name not in TIMING_FILES | {STARTED, MANIFEST}
-        ]
+        files = [p for p in _files(self.path) if p.name not in (STARTED, MANIFEST)]
         hashes = {str(p.relative_to(self.path)): file_hash(p) for p in files}
         identity = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
         write_json(

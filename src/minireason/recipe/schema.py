@@ -25,6 +25,9 @@ class Run(Section):
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What the forward pass computes in; weights and optimizer stay in float32, or small updates
     would be lost. bfloat16 is slow on CPUs without matrix units for it (AMX)."""
+    trackers: list[Literal["tensorboard", "trackio", "wandb"]] = []
+    """Where the training metrics go beside `metrics.jsonl`, each a package installed as an extra of
+    its name; changes no result, so a run may go on with others."""
 
 
 class Model(Section):

@@ -56,6 +56,11 @@ class MicroBatch:
     def num_tokens(self) -> int:
         return int((self.segments_BT > 0).sum())
 
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each of the sequences."""
+        return torch.bincount(self.segments_BT.flatten())[1:].tolist()
+
     def to(self, device: torch.device | str) -> MicroBatch:
         """The same micro-batch on a device."""
         return dataclasses.replace(
