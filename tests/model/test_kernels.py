@@ -142,8 +142,14 @@ def test_torchs_variable_length_kernel_is_called_by_its_documentation(form: Scor
     torch.testing.assert_close(out, expected(states, form), atol=1e-5, rtol=1e-5)
 
 
-def test_the_installed_torch_has_the_variable_length_kernel_we_call() -> None:
-    assert kernels._torch_varlen() is not None
+@pytest.mark.parametrize("form", [ScoreForm(), ScoreForm(0.3, window=4)], ids=str)
+def test_the_installed_torch_takes_our_call_of_its_variable_length_kernel(form: ScoreForm) -> None:
+    states = [tensor.detach().to("meta", torch.bfloat16).requires_grad_() for tensor in case()]
+    row = Packed(LENGTHS, packed().starts.to("meta"))
+    out = kernels.by_torch_varlen(states[0], states[1], states[2], row, form)
+    assert out.shape == (1, sum(LENGTHS), 6, 16) and out.dtype == torch.bfloat16
+    grads = torch.autograd.grad(out.sum(), states)
+    assert [grad.shape for grad in grads] == [tensor.shape for tensor in states]
 
 
 @FORMS
@@ -224,3 +230,12 @@ def test_under_autocast_everything_reaches_the_kernel_in_its_type(
 def test_a_block_mask_is_made_once_for_each_window() -> None:
     row = packed()
     assert row.block_mask(4) is row.block_mask(4) is not row.block_mask(None)
+
+
+def test_capped_scores_are_made_in_float32_under_autocast() -> None:
+    form, states = ScoreForm(scale=3.0, softcap=50.0), [tensor.detach() for tensor in case()]
+    rounded = [tensor.bfloat16() for tensor in states]
+    exact = kernels.by_sequence(*[tensor.float() for tensor in rounded], packed(), form)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = kernels.attend_packed(*states, packed(), form)
+    assert (out - exact).abs().max() < 0.02

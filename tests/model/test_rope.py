@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from minireason.model.rope import pin_rope
 from minireason.recipe import Recipe, longest_context
 from minireason.rollout.engine import Engine, Request
 from minireason.rollout.sampling import SamplingParams
+from minireason.workbench import open_model
 
 SHORT, LONG = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5], [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
 ORIGINAL = 16
@@ -189,7 +191,7 @@ def test_dynamic_frequencies_are_refused_where_they_would_follow_the_batch() -> 
     rope = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
     config = LlamaConfig(max_position_embeddings=64, rope_parameters=rope)
     pin_rope(config, context=64)
-    with pytest.raises(MissingError, match="context is 65.*change with the batch beyond 64"):
+    with pytest.raises(MissingError, match=r"context is 65.*change with the batch beyond 64"):
         pin_rope(config, context=65)
 
 
@@ -214,6 +216,23 @@ def test_the_config_survives_a_round_trip(base: Path, tmp_path: Path) -> None:
     config.save_pretrained(tmp_path)
     again = AutoConfig.from_pretrained(tmp_path)
     assert again.longrope_regime == "short" and again.rope_parameters == config.rope_parameters
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ({"rope": "long", "max_length": 8}, LONG),
+        ({"max_length": 8}, SHORT),
+        ({"max_length": 17}, LONG),
+    ],
+)
+def test_a_stage_opens_its_model_in_the_regime_of_the_recipe(
+    model: dict[str, Any], expected: list[float], base: Path
+) -> None:
+    sections = {"questions": {"limit": 5}, "run": {"stages": ["rlvr"]}, "model": model}
+    step: Any = SimpleNamespace(recipe=Recipe.model_validate(sections), inputs={"model": base})
+    config = open_model(step).model.config
+    assert config.rope_parameters["long_factor"] == expected
 
 
 def test_the_longest_context_is_of_the_stages_that_run() -> None:

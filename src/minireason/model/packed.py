@@ -1,9 +1,9 @@
 """Packed sequences as one row without padding, and the forward pass over them.
 
 Each sequence attends to itself alone, by where it begins and ends in the row. Measured on a CPU
-(one thread, forward and backward of the tiny base's attention) against one boolean mask over padded
-rows: 5 rows of 448 tokens, 3 to 8 sequences each, 16 instead of 28 ms; one row of 4,096 tokens and
-8 sequences, 64 instead of 460 ms.
+(one thread, forward and backward of the tiny base) against padded rows under one boolean mask:
+5 rows of 448 tokens with 3 to 8 sequences each, 0.34 instead of 0.42 s (their attention alone 16
+instead of 28 ms a layer); one row of 4,096 tokens and 8 sequences, 0.81 instead of 2.4 s.
 """
 
 from __future__ import annotations

@@ -71,15 +71,17 @@ def _written_out(
     mask: torch.Tensor | None,
     form: ScoreForm,
 ) -> torch.Tensor:
-    """The slow way, which holds all the scores: no kernel of torch caps them."""
+    """The slow way, which holds all the scores, in float32: no fused kernel of torch caps them."""
     assert form.softcap
     num_groups = query.shape[1] // key.shape[1]
     key, value = repeat_heads(key, num_groups), repeat_heads(value, num_groups)
     scale = query.shape[-1] ** -0.5 if form.scale is None else form.scale
-    scores = torch.tanh(query @ key.transpose(2, 3) * (scale / form.softcap)) * form.softcap
+    with torch.autocast(query.device.type, enabled=False):
+        scores = query.float() @ key.float().transpose(2, 3) * scale
+    scores = torch.tanh(scores / form.softcap) * form.softcap
     if mask is None:
         mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-    weights = scores.masked_fill(~mask, float("-inf")).softmax(-1, dtype=torch.float32)
+    weights = scores.masked_fill(~mask, float("-inf")).softmax(-1)
     weights = F.dropout(weights.to(value.dtype), form.dropout)
     return (weights @ value).transpose(1, 2)
 
