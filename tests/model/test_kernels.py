@@ -192,6 +192,7 @@ def test_a_changed_sequence_changes_no_other_by_a_single_bit(
         (True, False, ScoreForm(softcap=50.0), kernels.by_flex_attention),
         (False, False, ScoreForm(), kernels.by_flex_attention),
         (True, False, ScoreForm(dropout=0.1), kernels.by_sequence),
+        (True, True, ScoreForm(softcap=50.0, dropout=0.1), kernels.by_sequence),
     ],
 )
 def test_the_fastest_kernel_that_can_is_chosen(

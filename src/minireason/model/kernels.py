@@ -41,7 +41,7 @@ def attend_packed(
 
 
 def _kernel_for(query: torch.Tensor, value: torch.Tensor, form: ScoreForm) -> Kernel:
-    if not _is_for_flash(query, value):
+    if not _is_for_flash(query, value) or (form.softcap and form.dropout):
         return by_sequence
     if _torch_varlen() is not None and not form.softcap and not form.dropout:
         return by_torch_varlen
@@ -171,7 +171,8 @@ def _flash_attn_varlen() -> Any:
         from flash_attn import flash_attn_varlen_func
     except (ImportError, OSError):  # not installed, or built for another torch
         return None
-    return flash_attn_varlen_func
+    is_new = "softcap" in inspect.signature(flash_attn_varlen_func).parameters
+    return flash_attn_varlen_func if is_new else None
 
 
 @cache
