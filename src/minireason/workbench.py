@@ -10,7 +10,7 @@ import torch
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel, choose_device, load_model, save_model
 from minireason.model.threads import use_threads
-from minireason.recipe import Recipe, Training
+from minireason.recipe import Recipe, Training, longest_context
 from minireason.records import Message, Question, Rollout, Verdict, read_records
 from minireason.rollout.generate import generate_rollouts
 from minireason.rollout.policy import PolicyTeacher
@@ -35,7 +35,9 @@ def open_model(step: StepContext) -> LanguageModel:
     use_threads(step.recipe.run.threads)
     folder = step.inputs.get("model")
     base = str(folder) if folder else step.recipe.model.base
-    return load_model(base, choose_device(step.recipe.run.device), step.recipe.run.dtype)
+    run, rope = step.recipe.run, step.recipe.model.rope
+    context = longest_context(step.recipe)
+    return load_model(base, choose_device(run.device), run.dtype, rope=rope, context=context)
 
 
 def open_policy(recipe: Recipe, language_model: LanguageModel, name: str) -> PolicyTeacher:

@@ -8,8 +8,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Phi3Config, Phi3ForCausalLM
 
-from minireason.model import attention
+from minireason.model import scores
 from minireason.model.attention import ATTENTION, attend
+from minireason.model.packed import Packed
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 61,
@@ -80,7 +81,7 @@ def test_its_gradients_equal_those_of_attention_written_out(
 
 def test_repeated_heads_stay_beside_their_group() -> None:
     states = torch.randn(2, 3, 4, 5)
-    assert torch.equal(attention._repeat(states, 2), states.repeat_interleave(2, dim=1))
+    assert torch.equal(scores.repeat_heads(states, 2), states.repeat_interleave(2, dim=1))
 
 
 @pytest.mark.parametrize("query_length", [1, 3])
@@ -136,7 +137,7 @@ def test_transformers_hands_a_4d_mask_through_unchanged(
         seen.append(mask)
         return sdpa(query, key, value, mask, **options)
 
-    monkeypatch.setattr(attention.F, "scaled_dot_product_attention", spy)
+    monkeypatch.setattr(scores.F, "scaled_dot_product_attention", spy)
     mask = torch.rand(2, 1, 5, 5) < 0.7
     mask |= torch.eye(5, dtype=torch.bool)
     model(torch.randint(1, 61, (2, 5)), attention_mask=mask, use_cache=False)
@@ -150,3 +151,50 @@ def test_a_model_without_a_4d_mask_is_refused_rather_than_leaking(
 ) -> None:
     with pytest.raises(ValueError, match="boolean attention mask"):
         model(torch.randint(1, 61, (2, 5)), attention_mask=mask, use_cache=False)
+
+
+@pytest.mark.parametrize("softcap", [None, 0.7])
+@pytest.mark.parametrize("query_length", [1, 5])
+def test_a_window_leaves_each_query_the_newest_of_the_keys_it_may_see(
+    query_length: int, softcap: float | None
+) -> None:
+    query, key, value, _ = case(6, 2, query_length)
+    ends = torch.tensor([7, 6, 5])[:, None] - query_length + torch.arange(query_length)
+    place = torch.arange(7)
+    is_seen = (place <= ends[..., None]) & (place >= torch.tensor([2, 0, 1])[:, None, None])
+    is_seen |= place == ends[..., None]
+    inside = is_seen & (place > ends[..., None] - 3)
+    given = {"scaling": 0.3, "softcap": softcap}
+    mine, _ = attend(
+        torch.nn.Module(), query, key, value, is_seen[:, None], sliding_window=3, **given
+    )
+    explicit, _ = attend(torch.nn.Module(), query, key, value, inside[:, None], **given)
+    torch.testing.assert_close(mine, explicit)
+
+
+def test_a_cap_bends_the_scores_before_the_softmax() -> None:
+    query, key, value, mask = case(4, 4, 5)
+    out, _ = attend(torch.nn.Module(), query, key, value, mask, scaling=0.9, softcap=0.5)
+    scores = 0.5 * torch.tanh(query @ key.transpose(2, 3) * 0.9 / 0.5)
+    weights = scores.masked_fill(~mask, float("-inf")).softmax(-1)
+    torch.testing.assert_close(out, (weights @ value).transpose(1, 2))
+
+
+def test_what_attend_does_not_know_is_refused_unless_it_has_no_effect() -> None:
+    states = case(6, 2, 5)
+    with pytest.raises(ValueError, match="asks for position_bias"):
+        attend(torch.nn.Module(), *states, position_bias=torch.zeros(1))
+    with pytest.raises(ValueError, match="looks ahead"):
+        attend(torch.nn.Module(), *states, is_causal=False)
+    attend(torch.nn.Module(), *states, position_bias=None, use_cache=True, is_causal=True)
+
+
+def test_packed_sequences_with_a_mask_or_of_another_length_are_refused() -> None:
+    query, key, value, mask = (tensor[:1] for tensor in case(6, 2, 7))
+    packed = Packed.of(torch.tensor([[1, 1, 1, 2, 2, 2, 2]]))
+    out, _ = attend(torch.nn.Module(), query, key, value, None, packed=packed)
+    assert out.shape == (1, 7, 6, 8)
+    with pytest.raises(ValueError, match="without mask"):
+        attend(torch.nn.Module(), query, key, value, mask, packed=packed)
+    with pytest.raises(ValueError, match=r"7 packed tokens, keys of shape \[1, 2, 6, 8\]"):
+        attend(torch.nn.Module(), query, key[:, :, :6], value[:, :, :6], None, packed=packed)

@@ -12,16 +12,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import (
-    AutoModelForCausalLM,
-    GraniteConfig,
-    GraniteForCausalLM,
-    Phi3Config,
-    Phi3ForCausalLM,
-)
+from transformers import AutoModelForCausalLM
 
 from minireason.errors import MissingError
 from minireason.model.attention import ATTENTION
+from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel, choose_device, load_model, save_model
 from minireason.model.source import TINY_FOLDER, local_folder
 
@@ -133,50 +128,27 @@ def test_looking_for_a_model_imports_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_head_that_is_more_than_a_matrix_is_refused(
-    language_model: LanguageModel, tmp_path: Path
-) -> None:
-    config = GraniteConfig(
-        vocab_size=300,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        logits_scaling=8.0,
-        attn_implementation=ATTENTION,
-    )
-    granite = LanguageModel(GraniteForCausalLM(config), language_model.tokenizer)
-    save_model(granite, tmp_path / "granite")
-    with pytest.raises(MissingError, match="not plain products"):
-        load_model(str(tmp_path / "granite"))
-
-
-def test_one_set_of_longrope_factors_is_used_whatever_is_beside_a_sequence(
-    language_model: LanguageModel, tmp_path: Path
-) -> None:
-    rope = {
-        "rope_type": "longrope",
-        "rope_theta": 1e4,
-        "partial_rotary_factor": 0.75,
-        "short_factor": [1.0] * 6,
-        "long_factor": [1.0, 1.5, 2.0, 3.0, 5.0, 8.0],
+def test_what_is_saved_names_its_class_and_stops_where_the_chat_does(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    assert config["architectures"] == ["Phi3ForCausalLM"] and config["dtype"] == "float32"
+    assert ATTENTION not in (folder / "config.json").read_text()
+    generation = json.loads((folder / "generation_config.json").read_text())
+    stop_ids = Chat(load_model(str(folder)).tokenizer).stop_ids
+    assert len(stop_ids) == 2 and set(generation["eos_token_id"]) == stop_ids
+    assert {"model.safetensors", "tokenizer.json", "chat_template.jinja"} <= {
+        path.name for path in folder.iterdir()
     }
-    config = Phi3Config.from_dict(
-        language_model.model.config.to_dict()
-        | {"rope_parameters": rope, "max_position_embeddings": 64}
-        | {"original_max_position_embeddings": 8, "initializer_range": 0.2}
-    )
-    config._attn_implementation = ATTENTION
-    save_model(LanguageModel(Phi3ForCausalLM(config), language_model.tokenizer), tmp_path / "l")
-    model = load_model(str(tmp_path / "l")).model
-    ids = torch.arange(40).repeat(2, 1)
-    mask = torch.ones(2, 1, 40, 40, dtype=torch.bool).tril()
-    with torch.no_grad():
-        beside = model(ids, attention_mask=mask, use_cache=False).logits[:, :5]
-        short = model(ids[:, :5], attention_mask=mask[..., :5, :5], use_cache=False).logits
-    torch.testing.assert_close(beside, short, atol=1e-5, rtol=1e-5)
-    assert model.config.rope_parameters["short_factor"] == rope["long_factor"]
+
+
+def test_the_sampling_settings_of_the_base_stay_in_what_is_saved(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = folder / "generation_config.json"
+    sampling = {"do_sample": True, "temperature": 0.8, "top_p": 0.95}
+    path.write_text(json.dumps(json.loads(path.read_text()) | sampling))
+    save_model(load_model(str(folder)), tmp_path / "again")
+    again = json.loads((tmp_path / "again" / path.name).read_text())
+    assert sampling.items() <= again.items()
 
 
 def test_cuda_where_there_is_none_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -344,13 +344,6 @@ def test_a_model_with_another_attention_is_an_error() -> None:
         Engine(phi3("sdpa"), [2])
 
 
-def test_a_sliding_window_shorter_than_a_request_is_an_error() -> None:
-    model = phi3()
-    model.config.sliding_window = 16
-    with pytest.raises(SamplingError, match="sliding window is 16"):
-        Engine(model, [2]).generate([Request([3] * 10, SamplingParams(max_tokens=7))])
-
-
 def test_weights_that_give_nan_are_an_error() -> None:
     model = phi3()
     with torch.no_grad():

@@ -1,9 +1,11 @@
 """The attention function that training and sampling share, registered with transformers.
 
-Which positions see which is always said by an explicit boolean mask: packed examples cannot leak
-into each other by a default (transformers' packed detection is off as soon as a cache or an
-all-ones mask is given), and a cache slot cannot see the slot's former owner. transformers hands a
-4D mask through as it is, and builds none for an attention it does not know; then `attend` refuses.
+Which positions see which is always said: in training by where the packed sequences begin and end,
+in sampling by an explicit boolean mask. So examples cannot leak into each other by a default
+(transformers' packed detection is off as soon as a cache or an all-ones mask is given), and a cache
+slot cannot see the slot's former owner. transformers hands a 4D mask through as it is, and builds
+none for an attention it does not know; then, and wherever a model asks for something that `attend`
+does not do, `attend` refuses.
 """
 
 from __future__ import annotations
@@ -11,10 +13,25 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from transformers import AttentionInterface
 
+from minireason.model.kernels import attend_packed
+from minireason.model.packed import Packed
+from minireason.model.scores import ScoreForm, dense, newest
+
 ATTENTION = "minireason"
+
+# Passed along by the models' layers; none of it changes the scores.
+_WITHOUT_EFFECT = {
+    "cache_position",
+    "output_attentions",
+    "output_hidden_states",
+    "output_router_logits",
+    "past_key_values",
+    "position_embeddings",
+    "position_ids",
+    "use_cache",
+}
 
 
 def attend(
@@ -25,48 +42,48 @@ def attend(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
-    **_: Any,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    packed: Packed | None = None,
+    **others: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Grouped-query attention under an explicit mask.
+    """Grouped-query attention under an explicit mask, or inside packed sequences.
 
-    `query` [B, Hq, Tq, D], `key` and `value` [B, Hkv, Tk, D], `attention_mask` [B, 1, Tq, Tk],
-    True where a query may look. Returns [B, Tq, Hq, D]. One query per sequence (decoding) folds
-    the heads of a group into the query axis, so the keys are read once and never repeated.
-    Masked keys and values must be finite. Raises ValueError without a 4D boolean mask.
+    `query` [B, Hq, Tq, D], `key` and `value` [B, Hkv, Tk, D]; returns [B, Tq, Hq, D]. Either
+    `packed` with B = 1, or `attention_mask` [B, 1, Tq, Tk], True where a query may look: at one run
+    of positions that ends with its own. Masked keys and values must be finite. Raises ValueError
+    without either, and for what a model asks beyond a scale, a window, a softcap and dropout.
     """
+    _refuse_unknown(module, others)
+    form = ScoreForm(scaling, sliding_window, softcap, dropout)
+    if packed is not None:
+        length = packed.num_tokens
+        if attention_mask is not None or not len(query) == len(key) == 1 or key.shape[2] != length:
+            raise ValueError(
+                f"attend was given {length} packed tokens, keys of shape {list(key.shape)} and the "
+                f"mask {_said(attention_mask)}; packed sequences are one row without mask or cache"
+            )
+        return attend_packed(query, key, value, packed, form).contiguous(), None
     if attention_mask is None or attention_mask.dim() != 4 or attention_mask.dtype != torch.bool:
         raise ValueError(
             "attend needs a boolean attention mask [B, 1, Tq, Tk]; it was given "
             f"{_said(attention_mask)}; pass attention_mask with four dimensions to the model"
         )
-    batch, num_heads, query_length, head_dim = query.shape
-    num_groups = num_heads // key.shape[1]
-    if query_length == 1 and num_groups > 1:
-        folded = query.reshape(batch, key.shape[1], num_groups, head_dim)
-        out = F.scaled_dot_product_attention(
-            folded, key, value, attention_mask, dropout_p=dropout, scale=scaling
-        )
-        return out.reshape(batch, 1, num_heads, value.shape[-1]), None
-    # The CPU kernel reads a group's keys in place (a fifth faster over forward and backward). On
-    # CUDA that flag with a mask leaves only the kernel that holds all the scores: repeat there.
-    is_native = key.device.type == "cpu"
-    if num_groups > 1 and not is_native:
-        key, value = _repeat(key, num_groups), _repeat(value, num_groups)
-    out = F.scaled_dot_product_attention(
-        query,
-        key,
-        value,
-        attention_mask,
-        dropout_p=dropout,
-        scale=scaling,
-        enable_gqa=is_native and num_groups > 1,
-    )
-    return out.transpose(1, 2).contiguous(), None
+    if sliding_window is not None and key.shape[2] > sliding_window:
+        attention_mask = newest(attention_mask, sliding_window)
+    return dense(query, key, value, attention_mask, form).contiguous(), None
 
 
-def _repeat(states: torch.Tensor, num_groups: int) -> torch.Tensor:
-    """[B, Hkv, T, D] -> [B, Hkv * num_groups, T, D], each head `num_groups` times in a row."""
-    return states[:, :, None].expand(-1, -1, num_groups, -1, -1).flatten(1, 2)
+def _refuse_unknown(module: torch.nn.Module, others: dict[str, Any]) -> None:
+    is_causal = others.pop("is_causal", None)
+    if is_causal is False or getattr(module, "is_causal", True) is False:
+        raise ValueError("the model's attention looks ahead; only causal models are supported")
+    for name in others.keys() - _WITHOUT_EFFECT:
+        if others[name] is not None:
+            raise ValueError(
+                f"the model's attention asks for {name}, which is not supported; "
+                "give a model without it"
+            )
 
 
 def _said(mask: torch.Tensor | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,12 @@ from transformers import (
 
 from minireason.errors import MissingError
 from minireason.model.attention import ATTENTION
+from minireason.model.chat import Chat
+from minireason.model.head import head_form
+from minireason.model.logprobs import HeadForm
+from minireason.model.packed import keeps_apart
 from minireason.model.precision import compute_in_bfloat16
+from minireason.model.rope import Rope, pin_rope, share_frequencies
 from minireason.model.source import local_folder
 
 # What transformers raises for a folder that is there and cannot be read as a model.
@@ -46,85 +52,91 @@ class LanguageModel:
     def device(self) -> torch.device:
         return self.model.device
 
+    @cached_property
+    def head(self) -> HeadForm:
+        """What the model does to its last hidden states beside its head's matrix."""
+        return head_form(self.model)
 
-def load_model(base: str, device: str = "cpu", dtype: str = "float32") -> LanguageModel:
+
+def load_model(
+    base: str,
+    device: str = "cpu",
+    dtype: str = "float32",
+    *,
+    rope: Rope = "auto",
+    context: int | None = None,
+) -> LanguageModel:
     """Load a causal language model and its tokenizer; a hub id is downloaded.
 
     Weights are float32 whatever the checkpoint's type; `dtype` is what the forward pass computes
-    in. Remote code is never run; pickled weights, missing weights and a head that does more than
-    multiply by its matrix are refused.
+    in. `rope` and `context` choose the LongRoPE regime (see `pin_rope`). Remote code is never run;
+    pickled or missing weights, and a model that packed training cannot serve exactly, are refused.
     """
     source = str(local_folder(base) or base)
     transformers.utils.logging.disable_progress_bar()  # one bar is enough: ours
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
+        config: Any = AutoConfig.from_pretrained(source)
+        pin_rope(config, rope, context)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
-            config=_one_rope_regime(AutoConfig.from_pretrained(source)),
+            config=config,
             dtype=torch.float32,
             attn_implementation=ATTENTION,
             use_safetensors=True,
             output_loading_info=True,
         )
     except _LOADING_ERRORS as error:
-        reason = textwrap.shorten(str(error), 400, placeholder=" ...")
-        raise MissingError(f"cannot load the model {base}: {reason}") from error
+        raise MissingError(f"cannot load the model {base}: {_line(error)}") from error
     model, info = loaded
     if info["missing_keys"]:
         raise MissingError(
             f"the weights of the model {base} are not complete: {len(info['missing_keys'])} are "
             f"missing, {min(info['missing_keys'])} among them; copy or download it again"
         )
-    _require_plain_head(model, base)
+    share_frequencies(model)
     model.config.use_cache = False  # a cache in training would switch packing off silently
     model.to(device)
+    language_model = LanguageModel(model, tokenizer)
+    _require_trainable(language_model, base)
     if dtype == "bfloat16":
         compute_in_bfloat16(model)
-    return LanguageModel(model, tokenizer)
+    return language_model
+
+
+def _require_trainable(language_model: LanguageModel, base: str) -> None:
+    """Refuse what packed training or the sampler would get wrong, before anything is trained."""
+    try:
+        _ = language_model.head
+        is_apart = keeps_apart(language_model.model)
+    except (ValueError, TypeError, MissingError) as error:
+        raise MissingError(f"cannot train the model {base}: {_line(error)}") from error
+    if not is_apart:
+        raise MissingError(
+            f"cannot train the model {base}: a packed sequence changes with the one before it "
+            "(a state runs on, or positions are not followed); give another"
+        )
+
+
+def _line(error: Exception) -> str:
+    return textwrap.shorten(str(error), 400, placeholder=" ...")
 
 
 def save_model(
     language_model: LanguageModel, folder: Path, weights: dict[str, torch.Tensor] | None = None
 ) -> None:
-    """Save in the Hugging Face layout, so that any other tool loads it.
+    """Save in the Hugging Face layout, so that any other tool loads it and stops where we do.
 
     `weights` by name stand in for the model's own where those are sharded.
     """
-    config: Any = language_model.model.config
-    uses_cache, config.use_cache = config.use_cache, True  # others sample with what is saved
-    language_model.model.save_pretrained(folder, state_dict=weights, safe_serialization=True)
-    config.use_cache = uses_cache
+    model: Any = language_model.model
+    if language_model.tokenizer.chat_template:
+        stop_ids = Chat(language_model.tokenizer).stop_ids
+        model.generation_config.eos_token_id = sorted(stop_ids)
+    uses_cache, model.config.use_cache = model.config.use_cache, True  # others sample with it
+    model.save_pretrained(folder, state_dict=weights, safe_serialization=True)
+    model.config.use_cache = uses_cache
     language_model.tokenizer.save_pretrained(folder)
-
-
-def _one_rope_regime(config: Any) -> Any:
-    """LongRoPE's long factors for every length.
-
-    transformers picks short or long factors by the longest position in the batch, so that a short
-    sequence's log-probabilities would change with its neighbours.
-    """
-    rope = getattr(config, "rope_parameters", None) or {}
-    if rope.get("rope_type") == "longrope":
-        rope["short_factor"] = list(rope["long_factor"])
-    return config
-
-
-@torch.no_grad()
-def _require_plain_head(model: Any, base: str) -> None:
-    """Training takes log-probabilities from the hidden states and the head's matrix alone."""
-    inputs = {
-        "input_ids": torch.tensor([[1, 2]]),
-        "attention_mask": torch.ones(1, 1, 2, 2, dtype=torch.bool).tril(),
-        "use_cache": False,
-    }
-    hidden_BTD = model.base_model(**inputs).last_hidden_state
-    products_BTV = hidden_BTD @ model.get_output_embeddings().weight.T
-    difference = (products_BTV - model(**inputs).logits).abs().max()
-    if not difference <= 0.01 * products_BTV.abs().max():
-        raise MissingError(
-            f"the logits of the model {base} are not plain products of its last hidden states and "
-            "its head (they are scaled, capped or biased), which is not supported; give another"
-        )
 
 
 def choose_device(device: str) -> str:

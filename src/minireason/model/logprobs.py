@@ -6,6 +6,7 @@ exist a chunk of tokens at a time, in the forward pass and again in the backward
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,6 +14,17 @@ from torch.autograd.function import once_differentiable
 
 LOGITS_PER_CHUNK = 1 << 24
 """Logits held at once (64 MiB in float32)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadForm:
+    """Logits are softcap * tanh(scale * hidden @ weight.T / softcap); softcap 0: not capped."""
+
+    scale: float = 1.0
+    softcap: float = 0.0
+
+
+PLAIN = HeadForm()
 
 
 class _TokenLogprobs(torch.autograd.Function):

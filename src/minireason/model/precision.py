@@ -14,4 +14,5 @@ import torch
 def compute_in_bfloat16(model: Any) -> None:
     """Run the decoder's forward pass under autocast, in training and in sampling alike."""
     autocast = torch.autocast(model.device.type, dtype=torch.bfloat16)
-    model.base_model.forward = autocast(model.base_model.forward)
+    decoder = model.get_decoder()
+    decoder.forward = autocast(decoder.forward)

@@ -7,7 +7,16 @@ from typing import Literal
 from pydantic import model_validator
 
 from minireason.recipe.data import Curate, Judge, Questions, RolloutSettings, Verify
-from minireason.recipe.training import Dpo, Midtrain, Optimizer, Parallel, Pretrain, Rlvr, Sft
+from minireason.recipe.training import (
+    Dpo,
+    Midtrain,
+    Optimizer,
+    Parallel,
+    Pretrain,
+    Rlvr,
+    Sft,
+    Training,
+)
 from minireason.recipe.values import Count, Positive, Section, Stage, Temperature, TopP
 
 
@@ -37,6 +46,10 @@ class Model(Section):
     """System message before every question; empty leaves it out."""
     max_length: Positive = 32768
     """Longest prompt plus response, in tokens, in sampling and evaluation."""
+    rope: Literal["auto", "long", "short"] = "auto"
+    """Which of a LongRoPE model's two sets of factors the whole run uses, and saves: auto keeps
+    what the base is pinned to, else takes long where the run's longest context exceeds the length
+    the base was pre-trained at, and short where not."""
 
 
 class Evaluate(Section):
@@ -116,3 +129,10 @@ class Recipe(Section):
                 f"({self.rlvr.max_pass_rate}); no prompt could pass"
             )
         return self
+
+
+def longest_context(recipe: Recipe) -> int:
+    """Tokens of the longest sequence that the run may sample or train on."""
+    stages = [getattr(recipe, stage) for stage in recipe.run.stages]
+    trained = [stage.seq_length for stage in stages if isinstance(stage, Training)]
+    return max(recipe.model.max_length, *trained, 0)

@@ -106,12 +106,6 @@ class Engine:
                 f"{request.params.max_tokens} response), the limit is {limit}; "
                 "lower max_tokens, shorten the prompt or raise max_length"
             )
-        window = getattr(self.model.config, "sliding_window", None)
-        if window and total > window:
-            raise SamplingError(
-                f"request {index} needs {total} positions, the model's sliding window is {window}; "
-                "the sampler attends to everything: lower max_tokens or shorten the prompt"
-            )
         vocabulary = int(self.model.config.vocab_size)
         if not 0 <= min(request.prompt_ids) <= max(request.prompt_ids) < vocabulary:
             raise SamplingError(

@@ -42,7 +42,6 @@ def pretrain(step: StepContext) -> Counts:
         compute_in_bfloat16(model)
     language_model = LanguageModel(model, tokenizer)
     chat = Chat(tokenizer)
-    model.generation_config.eos_token_id = sorted(chat.stop_ids)  # so that others stop there too
     questions = read_records(step.inputs["questions"], Question)
     units = texts(chat, questions, settings.num_texts, settings.facts_fraction, run.seed)
     data = PackedData(units, layout(settings), run.seed, step.world)
