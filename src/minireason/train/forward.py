@@ -27,7 +27,9 @@ def score(model: Any, batch: MicroBatch, temperature: float = 1.0) -> Scores:
         model.get_output_embeddings().weight,
         batch.ids_BT[rows_N, columns_N],
         temperature,
+        with_entropy=True,
     )
+    assert entropy_N is not None  # asked for
     return Scores(logprobs_N, entropy_N)
 
 
