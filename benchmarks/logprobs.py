@@ -14,12 +14,13 @@ resident set over that of the inputs, each variant in a fresh process.
 from __future__ import annotations
 
 import argparse
-import resource
+import re
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch.nn import functional as F
@@ -106,7 +107,7 @@ def make(size: str) -> list[torch.Tensor]:
     num_tokens, vocab_size, width = map(int, size.split("x"))
     torch.manual_seed(0)
     hidden_ND = torch.randn(num_tokens, width, requires_grad=True)
-    weight_VD = (torch.randn(vocab_size, width) / width**0.5).requires_grad_()
+    weight_VD = torch.randn(vocab_size, width).div_(width**0.5).requires_grad_()
     return [hidden_ND, weight_VD, torch.randint(vocab_size, (num_tokens,)), torch.randn(num_tokens)]
 
 
@@ -147,9 +148,15 @@ def memory_in_a_fresh_process(name: str, size: str) -> float:
 def peak_growth(variant: Variant, size: str) -> float:
     run(variant, make("8x16x8"))  # what a first call loads once
     inputs = make(size)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     run(variant, inputs)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return peak_memory() - before
+
+
+def peak_memory() -> float:
+    """MiB; not getrusage's ru_maxrss, which a child process inherits from its parent."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 
 
 if __name__ == "__main__":
