@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from minireason.model import logprobs
@@ -202,11 +205,22 @@ def test_no_tokens_give_no_values_and_a_gradient_of_zero(
     assert not hidden_ND.grad.any()
 
 
-def test_a_weight_that_is_still_sharded_is_an_error() -> None:
-    hidden_ND, _, targets_N = case()
-    sharded: Any = SimpleNamespace(placements="(Shard(dim=0),)")
+@pytest.fixture
+def mesh() -> Iterator[DeviceMesh]:
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield init_device_mesh("cpu", (1,))
+    dist.destroy_process_group()
+
+
+def test_a_weight_that_is_still_sharded_is_an_error_and_the_gathered_one_is_not(
+    mesh: DeviceMesh,
+) -> None:
+    hidden_ND, weight_VD, targets_N = case()
+    sharded = distribute_tensor(weight_VD.detach(), mesh, [Shard(0)])
     with pytest.raises(TypeError, match=r"Shard\(dim=0\).*full_tensor"):
         token_logprobs(hidden_ND, sharded, targets_N)
+    values, _ = token_logprobs(hidden_ND, sharded.full_tensor(), targets_N)
+    torch.testing.assert_close(values.double(), plain(*case())[0], atol=5e-6, rtol=2e-6)
 
 
 class LargestTensor(TorchDispatchMode):

@@ -61,12 +61,12 @@ def token_logprobs(
         )
     given = torch.promote_types(hidden_ND.dtype, weight_VD.dtype)
     device = hidden_ND.device.type
-    is_autocast = torch.is_autocast_enabled(device)
+    is_lowered = torch.is_autocast_enabled(device) and given != torch.float64
     head = _Head(
         slope=form.scale / temperature,
         cap=form.softcap / temperature,
         precision=torch.float64 if given == torch.float64 else torch.float32,
-        operands=torch.get_autocast_dtype(device) if is_autocast else given,
+        operands=torch.get_autocast_dtype(device) if is_lowered else given,
         has_entropy=with_entropy,
         keeps_softmax=torch.is_grad_enabled() and not form.softcap,
     )
@@ -76,7 +76,10 @@ def token_logprobs(
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """What turns hidden states into logits, divided by the temperature, block by block."""
+    """What turns hidden states into logits / temperature, a block of the vocabulary at a time.
+
+    Products are taken of `operands` (on CUDA) and summed in `precision`.
+    """
 
     slope: float
     cap: float
@@ -135,11 +138,11 @@ class _TokenLogprobs(torch.autograd.Function):
         if head.keeps_softmax and probs_NC.shape[1] == len(weight_VD):
             residual_NV = _minus_one_at(targets_N, columns, probs_NC.div_(softmax.total_N1))
         ctx.head = head
-        ctx.save_for_backward(hidden_ND, weight_VD, targets_N, softmax.lse_N1(), residual_NV)
-        entropy_N = softmax.entropy_N() if head.has_entropy else None
+        ctx.save_for_backward(hidden_ND, weight_VD, targets_N, softmax.lse(), residual_NV)
+        entropy_N = softmax.entropy() if head.has_entropy else None
         if entropy_N is not None:
             ctx.mark_non_differentiable(entropy_N)
-        return softmax.logprobs_N(), entropy_N
+        return softmax.logprobs(), entropy_N
 
     @staticmethod
     @once_differentiable
@@ -169,7 +172,10 @@ class _TokenLogprobs(torch.autograd.Function):
 
 
 class _RunningSoftmax:
-    """Sums over the blocks seen so far, relative to the highest logit so far."""
+    """The sums that log-probability and entropy need, over the blocks taken in so far.
+
+    All are relative to the highest logit so far, so that none overflows.
+    """
 
     def __init__(self, targets_N: torch.Tensor, head: _Head) -> None:
         shape = (len(targets_N), 1)
@@ -197,13 +203,13 @@ class _RunningSoftmax:
         self.total_N1.mul_(drop_N1.exp()).add_(probs_NC.sum(1, keepdim=True))
         return probs_NC
 
-    def lse_N1(self) -> torch.Tensor:  # noqa: N802
+    def lse(self) -> torch.Tensor:
         return self.highest_N1 + self.total_N1.log()
 
-    def logprobs_N(self) -> torch.Tensor:  # noqa: N802
+    def logprobs(self) -> torch.Tensor:
         return (self.chosen_N1 - self.highest_N1 - self.total_N1.log()).squeeze(1)
 
-    def entropy_N(self) -> torch.Tensor:  # noqa: N802
+    def entropy(self) -> torch.Tensor:
         return (self.total_N1.log() - self.weighted_N1 / self.total_N1).squeeze(1)
 
 
