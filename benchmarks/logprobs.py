@@ -5,7 +5,9 @@
 A size is tokens x vocabulary x width. Each variant runs forward and backward with a random
 upstream gradient, in float32 on one thread; the variants take turns, the order changing each
 round. A ratio is the median over the rounds with its range. Memory is the growth of the peak
-resident set over that of the inputs, each variant in a fresh process.
+resident set over that of the inputs, each variant in a fresh process. Where mapping fresh memory is
+slow it is most of the naive variant's time; MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=30000000000
+in the environment makes glibc keep what was mapped, and shows arithmetic alone.
 
     naive   log_softmax of all logits, then gather
     torch   F.linear_cross_entropy in its chunked form, where torch has it
