@@ -125,7 +125,7 @@ def concatenate(lengths: Sequence[int], capacity: int) -> list[list[Piece]]:
 
     What a cut parts becomes two pieces, in two rows, and neither sees the other: the second is a
     sequence of its own, from position 0 (`cut`). A piece of one token would be neither a target nor
-    context and is left out, so a row may be that much short.
+    context and is left out, so a row may be a token or two short.
     """
     ends = np.cumsum(lengths, dtype=np.int64)
     total = int(ends[-1]) if len(ends) else 0
