@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
-from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minireason.train.packing import TokenSequence, collate, pack, packed_mask, unit_length
+from minireason.train.packing import (
+    Piece,
+    TokenSequence,
+    Unit,
+    collate,
+    concatenate,
+    cut,
+    pack,
+    unit_length,
+)
 
 CAPACITY = 20
 LENGTHS = st.lists(st.integers(1, CAPACITY), max_size=60)
 
 
 def slow_best_fit(lengths: list[int], capacity: int) -> list[list[int]]:
-    """Longest first, each into the fullest row it fits."""
+    """Longest first, each into the first of the fullest rows it fits."""
     rows: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         fitting = [r for r in rows if sum(lengths[i] for i in r) + lengths[index] <= capacity]
@@ -36,11 +47,18 @@ def test_every_unit_is_in_one_row_and_no_row_is_too_long(lengths: list[int]) -> 
 
 
 @given(LENGTHS)
-def test_rows_are_as_full_as_an_obvious_best_fit_makes_them(lengths: list[int]) -> None:
-    def fill(rows: list[list[int]]) -> Counter[tuple[int, ...]]:
-        return Counter(tuple(sorted(lengths[i] for i in row)) for row in rows)
+def test_rows_are_those_of_an_obvious_best_fit(lengths: list[int]) -> None:
+    assert pack(lengths, CAPACITY) == slow_best_fit(lengths, CAPACITY)
 
-    assert fill(pack(lengths, CAPACITY)) == fill(slow_best_fit(lengths, CAPACITY))
+
+@given(st.lists(st.integers(1, 20_480), max_size=80))
+def test_rows_are_those_of_an_obvious_best_fit_at_a_real_capacity(lengths: list[int]) -> None:
+    assert pack(lengths, 20_480) == slow_best_fit(lengths, 20_480)
+
+
+@given(LENGTHS)
+def test_lengths_may_be_a_numpy_array(lengths: list[int]) -> None:
+    assert pack(np.array(lengths, dtype=np.int32), 20_480) == pack(lengths, 20_480)
 
 
 @given(LENGTHS)
@@ -65,6 +83,59 @@ def test_a_unit_longer_than_a_row_is_an_error_that_names_it() -> None:
         pack([4, 10, 11, 12], 10)
 
 
+def slow_concatenate(lengths: list[int], capacity: int) -> list[list[tuple[int, int, int]]]:
+    """Every token on one tape, the tape in rows, each unit's tokens of a row in one piece."""
+    tape = [(unit, place) for unit, length in enumerate(lengths) for place in range(length)]
+    rows = []
+    for start in range(0, len(tape), capacity):
+        pieces = []
+        for unit, tokens in itertools.groupby(tape[start : start + capacity], lambda t: t[0]):
+            places = [place for _, place in tokens]
+            if len(places) > 1:
+                pieces.append((unit, places[0], places[-1] + 1))
+        rows.append(pieces)
+    return [row for row in rows if row]
+
+
+@given(st.lists(st.integers(0, 3 * CAPACITY), max_size=30), st.integers(1, CAPACITY))
+def test_concatenated_rows_are_those_of_a_tape_cut_in_rows(
+    lengths: list[int], capacity: int
+) -> None:
+    assert concatenate(lengths, capacity) == slow_concatenate(lengths, capacity)
+
+
+def test_concatenating_by_hand() -> None:
+    # 0 0 0 0 0 | 0 1 1 1 2 | 2 2: the last token of unit 0 and the first of unit 2 stand alone
+    assert concatenate([6, 3, 3], 5) == [[(0, 0, 5)], [(1, 0, 3)], [(2, 1, 3)]]
+
+
+@given(st.lists(st.integers(2, 3 * CAPACITY), min_size=1, max_size=30))
+def test_only_tokens_that_stand_alone_are_left_out(lengths: list[int]) -> None:
+    rows = concatenate(lengths, CAPACITY)
+    num_cuts = (sum(lengths) - 1) // CAPACITY
+    kept = sum(piece.end - piece.start for row in rows for piece in row)
+    assert sum(lengths) - 2 * num_cuts <= kept <= sum(lengths)
+
+
+def test_a_cut_sequence_is_two_that_start_at_position_0_each_in_its_own_segment() -> None:
+    sequences = [TokenSequence(np.arange(10, 17), 6), TokenSequence([20, 21, 22], 2)]
+    rows = [
+        [[cut(sequences[piece.unit], piece)] for piece in row] for row in concatenate([7, 3], 5)
+    ]
+    batch = collate(rows)
+    assert batch.ids_BT.tolist() == [[10, 11, 12, 13, 14], [15, 16, 20, 21, 22]]
+    assert batch.positions_BT.tolist() == [[0, 1, 2, 3, 4], [0, 1, 0, 1, 2]]
+    assert batch.segments_BT.tolist() == [[1, 1, 1, 1, 1], [2, 2, 3, 3, 3]]
+    # every token but the first of each of the three pieces
+    assert batch.target_columns_N.tolist() == [1, 2, 3, 4, 1, 3, 4]
+    assert batch.num_padding == 0
+
+
+def test_a_sequence_with_values_is_not_cut() -> None:
+    with pytest.raises(ValueError, match="advantages, old_logprobs"):
+        cut(FIRST, Piece(0, 0, 2))
+
+
 FIRST = TokenSequence([5, 6, 7], 1, {"advantages": 2.0, "old_logprobs": [-0.5]})
 SECOND = TokenSequence([8, 9], 1, {"advantages": -1.0, "old_logprobs": [-0.25]})
 THIRD = TokenSequence([10, 11, 12, 13], 3, {"advantages": 3, "old_logprobs": [-1, -2, -3]})
@@ -79,12 +150,63 @@ def test_the_layout_of_two_rows_by_hand() -> None:
     assert batch.target_columns_N.tolist() == [2, 4, 1, 2, 3]
     assert batch.sequence_N.tolist() == [0, 1, 2, 2, 2]
     assert (batch.num_sequences, batch.num_targets, batch.num_tokens) == (3, 5, 9)
+    assert batch.num_padding == 1
 
 
 def test_values_are_laid_out_a_target_token() -> None:
     values = collate([[[FIRST, SECOND]], [[THIRD]]]).values
     assert values["advantages"].tolist() == [2, -1, 3, 3, 3]
     assert values["old_logprobs"].tolist() == [-0.5, -0.25, -1, -2, -3]
+
+
+SEQUENCES = st.integers(2, 9).flatmap(
+    lambda length: st.builds(
+        TokenSequence,
+        st.lists(st.integers(1, 99), min_size=length, max_size=length),
+        st.integers(1, length - 1),
+    )
+)
+
+
+@given(st.lists(st.lists(st.lists(SEQUENCES, max_size=2), max_size=3), min_size=1, max_size=4))
+def test_the_layout_is_that_of_an_obvious_loop(rows: list[list[list[TokenSequence]]]) -> None:
+    tokens, targets, number = [], [], 0
+    for row_index, row in enumerate(rows):
+        laid: list[tuple[int, int, int]] = []
+        for sequence in (s for unit in row for s in unit):
+            number += 1
+            laid += [(id_, position, number) for position, id_ in enumerate(sequence.ids)]
+            columns = range(len(laid) - sequence.num_targets, len(laid))
+            targets += [(row_index, column, number - 1) for column in columns]
+        tokens.append(laid)
+    width = max(1, *map(len, tokens))
+    padded = torch.tensor([laid + [(0, 0, 0)] * (width - len(laid)) for laid in tokens])
+    batch = collate(rows)
+    found = torch.stack([batch.ids_BT, batch.positions_BT, batch.segments_BT], dim=-1)
+    assert torch.equal(found, padded) and batch.num_sequences == number
+    places = (batch.target_rows_N, batch.target_columns_N, batch.sequence_N)
+    assert torch.stack(places, dim=1).tolist() == [list(target) for target in targets]
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.int64])
+def test_ids_and_values_may_be_numpy_arrays(dtype: type) -> None:
+    listed = TokenSequence([5, 6, 7], 2, {"old_logprobs": [-0.5, -0.1], "advantages": 0.3})
+    values = {"old_logprobs": np.array([-0.5, -0.1]), "advantages": np.float64(0.3)}
+    array = TokenSequence(np.array([5, 6, 7], dtype=dtype), 2, values)
+    one, other = collate([[[array]]]), collate([[[listed]]])
+    assert one.ids_BT.dtype == torch.long and torch.equal(one.ids_BT, other.ids_BT)
+    for name in values:
+        assert one.values[name].dtype == torch.float32
+        assert torch.equal(one.values[name], other.values[name])
+
+
+@pytest.mark.parametrize("rows", [[], [[]]], ids=["no rows", "an empty row"])
+def test_a_batch_of_nothing_is_one_token_of_padding(rows: list[list[Unit]]) -> None:
+    batch = collate(rows)
+    assert batch.ids_BT.tolist() == batch.segments_BT.tolist() == [[0]]
+    assert (batch.num_sequences, batch.num_targets, batch.num_tokens) == (0, 0, 0)
+    fields = (getattr(batch, field.name) for field in dataclasses.fields(batch))
+    assert all(t.dtype == torch.long for t in fields if isinstance(t, torch.Tensor))
 
 
 def test_the_target_ids_are_the_ends_of_the_sequences() -> None:
@@ -113,22 +235,9 @@ def test_values_that_do_not_match_the_targets_are_an_error(other: TokenSequence)
         collate([[[whole], [other]]])
 
 
-def test_the_mask_by_hand() -> None:
-    mask = packed_mask(torch.tensor([[1, 1, 2, 2, 0]]))
-    assert mask.shape == (1, 1, 5, 5) and mask.dtype == torch.bool
-    assert mask[0, 0].int().tolist() == [
-        [1, 0, 0, 0, 0],
-        [1, 1, 0, 0, 0],
-        [0, 0, 1, 0, 0],
-        [0, 0, 1, 1, 0],
-        [0, 0, 0, 0, 1],
-    ]
-
-
-@given(st.lists(st.lists(st.integers(0, 3), min_size=6, max_size=6), min_size=1, max_size=3))
-def test_every_row_of_the_mask_sees_itself_and_nothing_later(segments: list[list[int]]) -> None:
-    mask = packed_mask(torch.tensor(segments))[:, 0]
-    assert mask.diagonal(dim1=1, dim2=2).all() and not mask.triu(1).any()
+def test_a_batch_of_nothing_has_the_values_that_are_asked_for() -> None:
+    batch = collate([], ["advantages"])
+    assert batch.values["advantages"].shape == (0,)
 
 
 def test_a_unit_is_as_long_as_its_sequences() -> None:

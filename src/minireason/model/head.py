@@ -27,7 +27,7 @@ def head_form(model: Any) -> HeadForm:
     head = model.get_output_embeddings()
     if head is None or getattr(head, "bias", None) is not None:
         raise MissingError("the model has no head, or one with a bias; give one with a plain head")
-    form = _declared(model.config.get_text_config())
+    form = declared_form(model.config)
     ids_BT = torch.tensor([[1, 2, 3, 4]], device=model.device)
     positions_BT = torch.arange(4, device=model.device)[None]
     segments_BT = torch.ones_like(ids_BT)
@@ -52,7 +52,9 @@ def head_form(model: Any) -> HeadForm:
     return form
 
 
-def _declared(config: Any) -> HeadForm:
+def declared_form(config: Any) -> HeadForm:
+    """What a model's config says of its head."""
+    config = config.get_text_config()
     scale = 1.0
     for key, power in _SCALES.items():
         value = getattr(config, key, None)

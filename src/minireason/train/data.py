@@ -80,7 +80,8 @@ def make_update(rows: Sequence[Row], size: int, world: World) -> Update:
     totals = Totals(sum(s.num_targets for s in sequences), len(sequences))
     costs = [sum(map(unit_length, row)) for row in rows]
     mine = deal(costs, world.size, size)[world.rank]
-    return Update([collate([rows[i] for i in part]) for part in mine], totals)
+    names = {name for sequence in sequences for name in sequence.values}
+    return Update([collate([rows[i] for i in part], sorted(names)) for part in mine], totals)
 
 
 @dataclass(frozen=True, slots=True)

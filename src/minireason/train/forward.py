@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from minireason.model.head import declared_form
 from minireason.model.logprobs import token_logprobs
+from minireason.model.packed import hidden_states
+from minireason.model.precision import precision_of
 from minireason.train.objectives import Scores
-from minireason.train.packing import MicroBatch, Unit, collate, pack, packed_mask, unit_length
+from minireason.train.packing import MicroBatch, Unit, collate, pack, unit_length
 
 
 class Scorer(torch.nn.Module):
@@ -33,23 +36,26 @@ class Scorer(torch.nn.Module):
 
 
 def score(
-    model: Any, batch: MicroBatch, temperature: float = 1.0, *, with_entropy: bool = True
+    model: Any, batch: MicroBatch, temperature: float = 1.0, *, with_entropy: bool = False
 ) -> Scores:
     """Log-probability of every target token given the tokens before it in its own sequence."""
-    hidden_BTD = model.base_model(
-        input_ids=batch.ids_BT,
-        position_ids=batch.positions_BT,
-        attention_mask=packed_mask(batch.segments_BT),
-        use_cache=False,
-    ).last_hidden_state
     rows_N, columns_N = batch.target_rows_N, batch.target_columns_N
-    logprobs_N, entropy_N = token_logprobs(
-        hidden_BTD[rows_N, columns_N - 1],
-        model.get_output_embeddings().weight,
-        batch.ids_BT[rows_N, columns_N],
-        temperature,
+    # A process without work still takes part in the pass over sharded weights, with one token.
+    segments_BT = batch.segments_BT if batch.num_sequences else batch.segments_BT + 1
+    hidden_ND = hidden_states(
+        model, batch.ids_BT, batch.positions_BT, segments_BT, rows_N, columns_N - 1
     )
-    return Scores(logprobs_N, entropy_N if with_entropy else None)
+    with precision_of(model):
+        return Scores(
+            *token_logprobs(
+                hidden_ND,
+                model.get_output_embeddings().weight,
+                batch.ids_BT[rows_N, columns_N],
+                temperature,
+                form=declared_form(model.config),
+                with_entropy=with_entropy,
+            )
+        )
 
 
 @torch.no_grad()
