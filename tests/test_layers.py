@@ -11,7 +11,7 @@ FILES = sorted(SRC.rglob("*.py"))
 # From the bottom up. The parts of one line do not import each other.
 LAYERS = [
     ["errors", "seeding", "account", "conventions"],
-    ["records", "recipe", "runfolder", "progress"],
+    ["records", "recipe", "runfolder", "progress", "world"],
     ["recipe_file", "tables", "journal", "shards"],
     ["messages", "step", "endpoint"],
     ["problems", "verify", "model"],

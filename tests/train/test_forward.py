@@ -117,7 +117,7 @@ def test_entropy_is_that_of_the_distribution_at_the_temperature(
     make_model: Callable[..., Any],
 ) -> None:
     sequence = TokenSequence([3, 1, 4, 1, 5], 2)
-    entropy = score(make_model(), collate([[[sequence]]]), 0.6).entropy_N
+    entropy = score(make_model(), collate([[[sequence]]]), 0.6, with_entropy=True).entropy_N
     logits = make_model("phi3", "sdpa")(torch.tensor([sequence.ids])).logits[0, 2:4] / 0.6
     expected = torch.distributions.Categorical(logits=logits.double()).entropy()
     torch.testing.assert_close(entropy.double(), expected, atol=1e-5, rtol=1e-5)

@@ -164,8 +164,9 @@ def unit_length(unit: Unit) -> int:
 def collate(rows: Sequence[Sequence[Unit]], names: Iterable[str] = ()) -> MicroBatch:
     """Lay units out in rows, padded to the longest row; no rows give one token of padding.
 
-    `names` are of values that are wanted even where no sequence is there to have them. Raises ValueError for a sequence without a target or without a token before its targets, and
-    for values that are neither one a target token nor one a sequence.
+    `names` are of values that are wanted even where no sequence is there to have them. Raises
+    ValueError for a sequence without a target or without a token before its targets, and for
+    values that are neither one a target token nor one a sequence.
     """
     sequences = [s for row in rows for unit in row for s in unit]
     for sequence in sequences:

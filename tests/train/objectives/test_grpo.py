@@ -133,7 +133,9 @@ def test_loss_and_gradient_equal_trl_s_token_normalised_loss(
     ]
     batch = collate([[[full[0]], [full[1]]], [[full[2]], [full[3]]]])
     totals = Totals(batch.num_targets, batch.num_sequences)
-    loss, metrics = Grpo(0.2, 0.28, kl_weight)(score(ours, batch, 0.7), batch, totals)
+    loss, metrics = Grpo(0.2, 0.28, kl_weight)(
+        score(ours, batch, 0.7, with_entropy=True), batch, totals
+    )
     expected = trl_grpo._compute_loss(
         trl_grpo.model, trl_inputs(padded(responses), advantages, old, reference)
     )
