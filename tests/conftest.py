@@ -34,6 +34,7 @@ def base(tmp_path_factory):
     from minireason.model.tiny import build_model, build_tokenizer
     from minireason.problems.facts import tokenizer_corpus
     from minireason.train.data import Layout, PackedData
+    from minireason.train.learner import Learner
     from minireason.train.loop import train
     from minireason.train.objectives.next_token import NextToken
     from minireason.train.optimizer import OptimizerSettings
@@ -52,7 +53,7 @@ def base(tmp_path_factory):
         seq_length=512, batch_size=4, micro_batch_size=4, packing=True, epochs=9, max_steps=40
     )
     settings = OptimizerSettings(3e-3, 0.0, 0.9, 0.95, 1.0, 0.1, "constant", 1000)
-    train(model, PackedData(units, layout, seed=0), NextToken(), settings, folder)
+    train(Learner(model, settings), PackedData(units, layout, seed=0), NextToken(), folder)
     save_model(LanguageModel(model, tokenizer), folder)
     return folder
 

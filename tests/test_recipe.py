@@ -194,9 +194,9 @@ def test_the_papers_recipe_keeps_the_papers_value(key):
     assert getattr(getattr(papers, section), name) == PAPER[key]
 
 
-def test_there_are_fewer_than_120_keys_to_learn():
+def test_there_are_fewer_than_150_keys_to_learn():
     assert len(keys()) == len(set(keys()))
-    assert len(documented()) < 120
+    assert len(documented()) < 150
 
 
 def test_every_key_is_documented_in_a_sentence():

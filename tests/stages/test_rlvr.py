@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,6 +21,7 @@ from minireason.seeding import derive_seed
 from minireason.stages.rlvr import RolloutSource, group_metrics, prompts
 from minireason.step import StepContext
 from minireason.verify.verifier import Decision
+from minireason.world import ALONE
 
 PROMPT_IDS = {"easy": [1, 2], "hard": [1, 3, 4]}
 
@@ -40,6 +42,7 @@ class FakeEngine:
 
     group_size: int
     max_length: int = 100
+    model: None = None
     requests: list = field(default_factory=list)
 
     def generate(self, requests):
@@ -74,11 +77,14 @@ def source(prompts, **settings):
     recipe = parse_recipe(
         {"rlvr": rlvr, "rollout": {"teacher": "traces"}, "questions": {"limit": 1}}
     )
-    return RolloutSource(recipe, FakeEngine(group_size), FakeChat(), prompts, FakeVerifier())
+    step = SimpleNamespace(recipe=recipe, world=ALONE)
+    learner = SimpleNamespace(copy_weights_to=lambda model: None)
+    policy = SimpleNamespace(engine=FakeEngine(group_size), chat=FakeChat())
+    return RolloutSource(step, learner, policy, prompts, FakeVerifier())
 
 
 def group(made):
-    drawn = made._draw(0)
+    drawn = list(enumerate(made._draw(0)))
     return made._sample(drawn, 1.0, 0)[0]
 
 
@@ -222,7 +228,7 @@ def test_a_step_that_teaches_nothing_has_no_update_and_says_so(recwarn):
 
 def test_responses_are_dealt_out_to_the_updates_of_a_step():
     step = source([prompt("easy", "ccii", 0.5)], updates_per_step=2).step(0)
-    assert [sum(b.num_sequences for b in update) for update in step.updates] == [2, 2]
+    assert [sum(b.num_sequences for b in update.micro_batches) for update in step.updates] == [2, 2]
 
 
 def test_what_the_groups_show_is_logged_before_rebalancing():
