@@ -38,6 +38,7 @@ class Learner:
         parallelism: Parallelism = DEFAULT,
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        self.dtype = dtype
         self.model, self.settings, self.world = model, settings, world
         self.device = model.device
         self.scorer = Scorer(model)
