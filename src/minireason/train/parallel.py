@@ -106,7 +106,8 @@ def shard(
         reduce_dtype=torch.float32,
         cast_forward_inputs=False,  # the forward pass runs under autocast as in one process
     )
-    offload = CPUOffloadPolicy() if parallelism.cpu_offload else OffloadPolicy()
+    offloaded = CPUOffloadPolicy(pin_memory=device.type == "cuda")
+    offload = offloaded if parallelism.cpu_offload else OffloadPolicy()
     spread = partial(
         fully_shard,
         mesh=_mesh(parallelism, world, device),
