@@ -68,6 +68,7 @@ def smoke_arguments(base):
     overrides = [f"model.base={base}", "questions.choice_fraction=1.0", "rollout.shard_size=8"]
     overrides += [f"{stage}.overlong=drop" for stage in ("midtrain", "sft", "dpo")]
     overrides += [f"{stage}.learning_rate=1e-5" for stage in ("midtrain", "sft")]
+    overrides += ["rlvr.learning_rate=1e-6"]  # a weight off by rounding must not flip a token
     return [str(RECIPES / "smoke.toml"), *(word for o in overrides for word in ("--set", o))]
 
 
