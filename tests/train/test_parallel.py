@@ -14,6 +14,7 @@ import torch
 from transformers import Phi3Config, Phi3ForCausalLM
 
 from minireason.model.attention import ATTENTION
+from minireason.model.precision import compute_in_bfloat16
 from minireason.train.checkpoint import Checkpoints
 from minireason.train.data import Layout, PackedData, Step, deal
 from minireason.train.learner import Learner
@@ -96,7 +97,11 @@ def learn(
     """Whole weights and metrics after six steps of three rows: one process goes without a row."""
     model = new_model(tied=options.get("tied", True))
     settings = replace(SETTINGS, name=options.get("optimizer", "adamw"))
-    learner = Learner(model, settings, world, Parallelism(**options.get("parallel", {})))
+    dtype = torch.bfloat16 if options.get("bfloat16") else torch.float32
+    if options.get("bfloat16"):
+        compute_in_bfloat16(model)
+    parallelism = Parallelism(**options.get("parallel", {}))
+    learner = Learner(model, settings, world, parallelism, dtype)
     layout = Layout(40, 3, options.get("rows", 1), True, epochs=30, max_steps=6)
     data = PackedData(new_units(), layout, seed=1, world=world)
     lines: list[dict[str, float]] = []
@@ -155,6 +160,18 @@ def test_two_processes_learn_what_one_does(
     assert_alike(alone, main)
     assert main[1] == other[1] and other[0] == {}
     assert len((tmp_path / "two" / "metrics.jsonl").read_text().splitlines()) == 6
+
+
+def test_in_bfloat16_two_processes_learn_much_what_one_does(
+    processes: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "two").mkdir(), (tmp_path / "one").mkdir()
+    main, _ = processes(2, learn_together, tmp_path / "two", {"bfloat16": True}).results()
+    alone = learn(tmp_path / "one", {"bfloat16": True})
+    (tmp_path / "exact").mkdir()
+    losses = [[line["loss"] for line in lines] for _, lines in (alone, main)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-2)
+    assert losses[0] != [line["loss"] for line in learn(tmp_path / "exact", {})[1]]
 
 
 @pytest.mark.parametrize("how", ["selective", "full"])
