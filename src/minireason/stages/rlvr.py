@@ -27,6 +27,7 @@ from minireason.records import (
     read_records,
     write_records,
 )
+from minireason.rollout.crew import even_parts, lead
 from minireason.rollout.engine import Request
 from minireason.rollout.policy import PolicyTeacher
 from minireason.rollout.sampling import SamplingParams
@@ -56,11 +57,16 @@ REWARDS = {"correct": 1.0, "incorrect": -1.0}
 
 def prompts(step: StepContext) -> Counts:
     """Prompt optimisation: trial rollouts of the stage-3 model decide which prompts are used."""
+    policy = open_policy(step.recipe, open_model(step), "trial")
+    return lead(step.world, policy, lambda: try_prompts(step, policy))
+
+
+def try_prompts(step: StepContext, policy: PolicyTeacher) -> Counts:
+    """Write `prompts.parquet` (Prompt) and `refused.parquet` (Refused)."""
     settings, sampling = step.recipe.rlvr, step.recipe.evaluate
     questions = iter_records(step.inputs["questions"], Question)
     seed = derive_seed(step.recipe.run.seed, "prompts")
     candidates = seeded_part(questions, settings.num_candidates, seed)
-    policy = open_policy(step.recipe, open_model(step), "trial")
     params = SamplingParams(
         temperature=settings.temperature_start,
         top_p=settings.top_p,
@@ -128,8 +134,7 @@ class RolloutSource:
         )
         self.learner.copy_weights_to(self.engine.model)
         drawn = list(enumerate(self._draw(number)))
-        share = -(-len(drawn) // self.world.size)
-        mine = drawn[self.world.rank * share : (self.world.rank + 1) * share]
+        mine = even_parts(drawn, self.world.size)[self.world.rank]
         sampled = self.world.gather(self._sample(mine, temperature, number))
         groups = [group for part in sampled for group in part]
         units = [unit for group in groups for unit in self._units(group, number)]
