@@ -1,6 +1,7 @@
 """The steps that sample, carried out by two processes, make the files that one makes."""
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,30 @@ def test_pairs_of_one_source_alone_need_no_other(
     assert found == {source}
     rows = read_json(run_dir / "pairs" / "manifest.json")["rows"]
     assert {name.split()[0] for name in rows} == {source, "out"}
+
+
+def newest(folder, pattern):
+    """The number of the newest `step-NNNNNN`, 0 without one."""
+    return max((int(path.stem[5:]) for path in folder.glob(pattern)), default=0)
+
+
+@pytest.mark.slow
+def test_rlvr_in_two_processes_killed_after_sampling_learns_from_those_samples(
+    smoke_run, smoke_arguments, processes, tmp_path
+):
+    whole, killed = (Path(shutil.copytree(smoke_run, tmp_path / name)) for name in "ab")
+    for run_dir in (whole, killed):
+        shutil.rmtree(run_dir / "rlvr")
+    arguments = [*smoke_arguments, "--set", "optimizer.checkpoint_every=1"]
+    num_sampled = sum(processes(2, carry_out, arguments, whole, "rlvr").results())
+    begun = processes(2, carry_out, arguments, killed, "rlvr")
+    folder = killed / "rlvr"
+    while not newest(folder, "buffer/*.parquet") and begun.members[0].is_alive():
+        time.sleep(0.001)
+    begun.kill()
+    goes_on_from = newest(folder, "checkpoints/step-??????")
+    is_sampled = newest(folder, "buffer/*.parquet") >= goes_on_from  # unless the kill came late
+    again = sum(processes(2, carry_out, arguments, killed, "rlvr").results())
+    assert again == num_sampled / 4 * (4 - goes_on_from - is_sampled)
+    made, expected = (read_json(path / "rlvr" / "manifest.json") for path in (killed, whole))
+    assert (made["files"], made["identity"]) == (expected["files"], expected["identity"])
