@@ -1,11 +1,13 @@
 """Two real processes that sample as one."""
 
+import signal
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from minireason.errors import SamplingError
+from minireason.errors import Preempted, SamplingError
 from minireason.rollout.crew import even_parts, lead
 from minireason.rollout.engine import Completion, Engine, Request
 from minireason.rollout.sampling import SamplingParams
@@ -141,12 +143,9 @@ def stops(error):
         return type(stop).__name__
 
 
-@pytest.mark.parametrize("name", ["KeyboardInterrupt", "Preempted"])
-def test_the_others_are_released_when_the_leader_is_asked_to_stop(processes, name):
-    from minireason import errors
-
-    error = getattr(errors, name, KeyboardInterrupt)()
-    assert processes(2, stops, error).results() == [name] * 2
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Preempted()], ids=repr)
+def test_the_others_are_released_when_the_leader_stops(processes, error):
+    assert processes(2, stops, error).results() == [type(error).__name__] * 2
 
 
 class Endless(Broken):
@@ -177,7 +176,6 @@ def sleeps_while_they_wait():
         print("at work", flush=True)
         time.sleep(1000)
 
-    print("here", flush=True)
     try:
         lead(join(), policy(Broken(None, None)), work)
     except KeyboardInterrupt:
@@ -191,6 +189,32 @@ def test_ctrl_c_while_the_others_wait_releases_them(processes):
     for rank in (1, 0):
         begun.interrupt(rank)
     assert begun.results(20) == ["interrupted"] * 2
+
+
+def works_on():
+    def work():
+        print("at work", flush=True)
+        while not stop.exists():
+            time.sleep(0.01)
+        return "done"
+
+    stop = Path("stop")
+    try:
+        return lead(join(), policy(Broken(None, None)), work)
+    except Preempted:
+        return "preempted"
+
+
+def test_a_process_that_is_asked_to_end_while_it_waits_ends_all_after_the_work(
+    processes, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    begun = processes(2, works_on)
+    begun.wait_for("at work", ranks=[0])
+    time.sleep(0.2)
+    begun.interrupt(1, signal.SIGTERM)
+    Path("stop").touch()
+    assert begun.results(20) == ["preempted"] * 2
 
 
 def test_a_leader_that_is_killed_leaves_nobody_waiting(processes):

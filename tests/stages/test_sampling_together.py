@@ -1,10 +1,12 @@
 """The steps that sample, carried out by two processes, make the files that one makes."""
 
 import shutil
+import signal
 import time
 from pathlib import Path
 
 import pytest
+from processes import command
 
 from minireason.progress import Progress
 from minireason.recipe_file import load_recipe
@@ -48,6 +50,30 @@ def test_pairs_of_one_source_alone_need_no_other(
     assert found == {source}
     rows = read_json(run_dir / "pairs" / "manifest.json")["rows"]
     assert {name.split()[0] for name in rows} == {source, "out"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_sigterm_to_one_process_of_an_evaluation_ends_all_and_keeps_what_is_done(
+    rank, smoke_run, smoke_arguments, processes, tmp_path
+):
+    run_dir = Path(shutil.copytree(smoke_run, tmp_path / "run"))
+    folder = run_dir / "evaluate-base"
+    shutil.rmtree(folder)
+    words = ["run", *smoke_arguments, "--out", run_dir, "--only", "evaluate-base"]
+    begun = processes(2, command, *words)
+    while not any(folder.glob("samples/*.parquet")) and begun.members[0].is_alive():
+        time.sleep(0.001)
+    begun.interrupt(rank, signal.SIGTERM)
+    assert begun.wait() == [0, 0]
+    assert "resume with: minireason run" in begun.output(0)
+    assert begun.output(1) == ""
+    assert any(folder.glob("samples/*.parquet")) and not (folder / "manifest.json").exists()
+    processes(2, command, *words).results()
+    made, expected = (
+        read_json(run / folder.name / "manifest.json") for run in (run_dir, smoke_run)
+    )
+    assert made["files"] == expected["files"]
 
 
 def newest(folder, pattern):
