@@ -46,6 +46,15 @@ class Processes:
         path = self.folder / f"output-{rank}.txt"
         return path.read_text(errors="replace") if path.exists() else ""
 
+    def wait_for(self, text, ranks=None, timeout_s=TIMEOUT_S):
+        """Until these processes, or all, have printed the text."""
+        deadline = time.monotonic() + timeout_s
+        for rank in range(len(self.members)) if ranks is None else ranks:
+            while text not in self.output(rank):
+                is_over = not self.members[rank].is_alive() or time.monotonic() > deadline
+                assert not is_over, f"{self.name}: {text!r} did not come\n{self._outputs()}"
+                time.sleep(0.005)
+
     def interrupt(self, rank=0, signal_number=signal.SIGINT):
         os.kill(self.members[rank].pid, signal_number)
 

@@ -32,7 +32,7 @@ KILLS = {
     "dpo": ["started.json", "reference/part-00000.parquet", "checkpoints/step-000002"],
     "evaluate-dpo": ["samples/embedded-math.parquet"],
     "prompts": ["rollouts/part-00000.parquet"],
-    "rlvr": ["metrics.jsonl:1", "checkpoints/step-000002", "metrics.jsonl:3"],
+    "rlvr": ["buffer/step-000001.parquet", "checkpoints/step-000002", "metrics.jsonl:3"],
     "evaluate-rlvr": ["samples/embedded-choice.parquet"],
 }
 TIMEOUT_S = 120.0

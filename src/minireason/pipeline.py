@@ -140,12 +140,14 @@ def _stage(stage: str, newest: str) -> list[Step]:
     if stage == "dpo":
         keys = (*NUMBERS, *SAMPLER, "evaluate.max_tokens", "verify", *PAIRS)
         reads = {**TEACHER, **model}
-        steps.append(Step("pairs", _verb("dpo", "pairs"), reads, keys, _base(model)))
+        work = _verb("dpo", "pairs")
+        steps.append(Step("pairs", work, reads, keys, _base(model), shared=True))
         data = {"pairs": "pairs"}
     if stage == "rlvr":
         keys = (*NUMBERS, *SAMPLER, "evaluate.max_tokens", "verify", *PROMPTS)
         reads = {"questions": "questions", **model}
-        steps.append(Step("prompts", _verb("rlvr", "prompts"), reads, keys, _base(model)))
+        work = _verb("rlvr", "prompts")
+        steps.append(Step("prompts", work, reads, keys, _base(model), shared=True))
         data = {"prompts": "prompts"}
     training = _training(stage, {**data, **model})
     return [*steps, training, _evaluation(stage, newest)]
@@ -164,7 +166,7 @@ def _evaluation(rung: str, previous: str | None) -> Step:
     def files(recipe: Recipe) -> Mapping[str, Path | str]:
         return {**_base(reads)(recipe), **_files(recipe.evaluate.benchmarks)}
 
-    return Step(f"evaluate-{rung}", _verb("evaluate"), reads, EVALUATION, files)
+    return Step(f"evaluate-{rung}", _verb("evaluate"), reads, EVALUATION, files, shared=True)
 
 
 def _report(steps: list[Step]) -> Step:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -204,9 +204,15 @@ def schema(record: type) -> pa.Schema:
     return pa.schema([(f.name, _arrow_type(hints[f.name])) for f in dataclasses.fields(record)])
 
 
-def write_records(path: Path, records: Iterable[Any], record: type) -> int:
-    """Write records to one Parquet file, atomically, as they come; return how many."""
-    names, layout = [f.name for f in dataclasses.fields(record)], schema(record)
+def write_records(
+    path: Path, records: Iterable[Any], record: type, about: Mapping[str, str] | None = None
+) -> int:
+    """Write records to one Parquet file, atomically, as they come; return how many.
+
+    What the file is `about` goes into the metadata of its schema.
+    """
+    names = [f.name for f in dataclasses.fields(record)]
+    layout = schema(record).with_metadata(dict(about) if about else None)
     partial = path.with_name(path.name + ".partial")
     count, left = 0, iter(records)
     with pq.ParquetWriter(partial, layout) as writer:

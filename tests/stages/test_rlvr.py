@@ -1,10 +1,13 @@
 """What one step of stage 4 is made of, with a sampler and a verifier that do as they are told."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from tempfile import mkdtemp
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from minireason.progress import Progress
 from minireason.recipe_file import load_recipe, parse_recipe
@@ -23,6 +26,13 @@ from minireason.step import StepContext
 from minireason.verify.verifier import Decision
 from minireason.world import ALONE
 
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+
+ONES = torch.ones(2, 3)
 PROMPT_IDS = {"easy": [1, 2], "hard": [1, 3, 4]}
 
 
@@ -42,7 +52,7 @@ class FakeEngine:
 
     group_size: int
     max_length: int = 100
-    model: None = None
+    model: torch.nn.Module = field(default_factory=partial(torch.nn.Embedding, 2, 3, _weight=ONES))
     requests: list = field(default_factory=list)
 
     def generate(self, requests):
@@ -71,13 +81,13 @@ def prompt(name, verdicts, pass_rate):
     return Prompt(name, [{"role": "user", "content": name}], verdicts, "integer", pass_rate, 1, 0)
 
 
-def source(prompts, **settings):
+def source(prompts, folder=None, **settings):
     group_size = len(prompts[0].answer)
     rlvr = {"num_steps": 10, "prompts_per_step": len(prompts), "group_size": group_size} | settings
     recipe = parse_recipe(
         {"rlvr": rlvr, "rollout": {"teacher": "traces"}, "questions": {"limit": 1}}
     )
-    step = SimpleNamespace(recipe=recipe, world=ALONE)
+    step = SimpleNamespace(recipe=recipe, world=ALONE, folder=folder or Path(mkdtemp(dir=".")))
     learner = SimpleNamespace(copy_weights_to=lambda model: None)
     policy = SimpleNamespace(engine=FakeEngine(group_size), chat=FakeChat())
     return RolloutSource(step, learner, policy, prompts, FakeVerifier())
@@ -211,6 +221,28 @@ def test_a_step_is_the_same_whatever_was_done_before():
     first.engine.requests.clear()
     assert first.step(3).metrics == second.step(3).metrics
     assert first.engine.requests == second.engine.requests
+
+
+def test_a_step_sampled_before_a_kill_is_not_sampled_again(tmp_path):
+    prompts = [prompt("easy", "ci", 0.5), prompt("hard", "ic", 0.5)]
+    first, second = source(prompts, tmp_path), source(prompts, tmp_path)
+    made, again = first.step(3), second.step(3)
+    assert second.engine.requests == second.verifier.asked == []
+    assert again.metrics == made.metrics
+    for update, same in zip(made.updates, again.updates, strict=True):
+        for batch, same_batch in zip(update.micro_batches, same.micro_batches, strict=True):
+            assert torch.equal(batch.ids_BT, same_batch.ids_BT)
+            for name, values in batch.values.items():
+                assert torch.equal(values, same_batch.values[name])
+
+
+def test_other_weights_sample_their_own_groups(tmp_path):
+    first, second = (source([prompt("easy", "ci", 0.5)], tmp_path) for _ in range(2))
+    first.step(3)
+    with torch.no_grad():
+        second.engine.model.weight = torch.nn.Parameter(ONES.nextafter(2 * ONES))
+    second.step(3)
+    assert second.engine.requests == first.engine.requests != []
 
 
 def test_a_response_may_fill_the_context_and_no_more():

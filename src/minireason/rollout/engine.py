@@ -88,12 +88,16 @@ class Engine:
         `on_finish(index, completion)` is called as each one finishes. Raises SamplingError, before
         anything is sampled, for a request that cannot be served.
         """
-        for index, request in enumerate(requests):
-            self._check(index, request)
+        self.check(requests)
         if not requests:
             return []
         with _evaluating(self.model):
             return _Run(self, requests, on_finish).finish()
+
+    def check(self, requests: Sequence[Request]) -> None:
+        """Raise SamplingError for a request that cannot be served."""
+        for index, request in enumerate(requests):
+            self._check(index, request)
 
     def _check(self, index: int, request: Request) -> None:
         length, limit = len(request.prompt_ids), self.max_length

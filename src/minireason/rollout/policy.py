@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from minireason.messages import prompt_messages
@@ -13,13 +13,16 @@ from minireason.rollout.engine import Completion, Engine, Request
 from minireason.rollout.sampling import SamplingParams
 from minireason.seeding import derive_seed
 
+Generate = Callable[[Sequence[Request]], list[Completion]]
+
 
 class PolicyTeacher:
     """Answers questions with the embedded engine.
 
     A response longer than the context allows ends with finish reason `length`. The engine gets
     `questions_per_call` questions at a time: with shards of that size, what is sampled together
-    and so every bit of the result is the same after an interruption.
+    and so every bit of the result is the same after an interruption. `generate` may be replaced by
+    that of a crew of processes.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class PolicyTeacher:
         limit = getattr(language_model.model.config, "max_position_embeddings", max_length)
         self.max_length = min(max_length, limit)
         self.engine = Engine(language_model.model, self.chat.stop_ids, max_batch, self.max_length)
+        self.generate: Generate = self.engine.generate
 
     def sample(
         self, questions: Sequence[Question], num_rollouts: int, params: SamplingParams
@@ -51,7 +55,7 @@ class PolicyTeacher:
                 for question in part
                 for index in range(num_rollouts)
             ]
-            completions = self.engine.generate(requests)
+            completions = self.generate(requests)
             rollouts = [
                 self._rollout(part[number // num_rollouts], number % num_rollouts, *sampled)
                 for number, sampled in enumerate(zip(requests, completions, strict=True))

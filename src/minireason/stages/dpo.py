@@ -12,7 +12,7 @@ reference is the model of stage 2.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,6 +32,8 @@ from minireason.records import (
     read_records,
     write_records,
 )
+from minireason.rollout.crew import lead
+from minireason.rollout.policy import PolicyTeacher
 from minireason.rollout.sampling import SamplingParams
 from minireason.seeding import derive_seed
 from minireason.step import Counts, StepContext
@@ -52,22 +54,32 @@ from minireason.workbench import (
 )
 
 REFERENCE = "reference"
+NamedGroups = Iterator[tuple[str, Iterator[list[Judged]]]]
+"""Judged rollouts by question, a shard with its name at a time."""
 
 
 def pairs(step: StepContext) -> Counts:
     """Write shards of pairs, from the teacher's rollouts, the student's, or both."""
     wanted = step.recipe.dpo.rollouts_from
+    sources = {"teacher": teacher_groups(step)} if wanted != "student" else {}
+    if wanted == "teacher":
+        return step.world.of_main(lambda: write_pairs(step, sources))
+    policy = open_policy(step.recipe, open_model(step), "student")
+    sources["student"] = student_groups(step, policy)
+    return lead(step.world, policy, lambda: write_pairs(step, sources))
+
+
+def write_pairs(step: StepContext, sources: Mapping[str, NamedGroups]) -> Counts:
+    """Write the pairs of each source into `pairs/`."""
     (step.folder / "pairs").mkdir(exist_ok=True)
     counts: dict[str, int] = {}
     num_pairs = 0
-    for who, made_by in (("teacher", teacher_groups), ("student", student_groups)):
-        if wanted not in (who, "both"):
-            continue
+    for who, shards in sources.items():
         ledger, num_made = Ledger(), 0
-        for name, groups in made_by(step):
+        for name, groups in shards:
             found = _pairs(step, who, groups, ledger)
             num_made += write_records(step.folder / "pairs" / f"{who}-{name}", found, Pair)
-        may_be_empty = wanted == "both"
+        may_be_empty = len(sources) > 1
         ledger.close(2 * num_made, "rollouts in preference pairs", may_be_empty=may_be_empty)
         counts |= ledger.as_dict(f"{who} ")
         num_pairs += num_made
@@ -91,17 +103,16 @@ def _pairs(
         yield replace(pair, id=f"{who}/{pair.id}")
 
 
-def teacher_groups(step: StepContext) -> Iterator[tuple[str, Iterator[list[Judged]]]]:
+def teacher_groups(step: StepContext) -> NamedGroups:
     """The teacher's judged rollouts, a shard at a time."""
     questions = iter_records(step.inputs["questions"], Question)
     for shard in parquet_files(step.inputs["rollout"]):
         yield shard.name, shard_groups(questions, shard, step.inputs["verify"])
 
 
-def student_groups(step: StepContext) -> Iterator[tuple[str, Iterator[list[Judged]]]]:
+def student_groups(step: StepContext, policy: PolicyTeacher) -> NamedGroups:
     """Judged rollouts of the stage-2 model on a seeded part of the questions."""
     settings, sampling = step.recipe.dpo, step.recipe.evaluate
-    policy = open_policy(step.recipe, open_model(step), "student")
     seed = derive_seed(step.recipe.run.seed, "pairs")
     asked = seeded_part(
         iter_records(step.inputs["questions"], Question), settings.num_questions, seed

@@ -8,6 +8,7 @@ from pathlib import Path
 from minireason.evaluate.benchmarks import benchmark_label, benchmark_questions
 from minireason.evaluate.summary import Previous, summarize
 from minireason.records import EvalSample, Question, read_records, write_records
+from minireason.rollout.crew import lead
 from minireason.rollout.policy import PolicyTeacher
 from minireason.rollout.sampling import SamplingParams
 from minireason.runfolder import write_json
@@ -19,11 +20,16 @@ from minireason.workbench import open_model, open_policy
 
 def evaluate(step: StepContext) -> Counts:
     """Write `samples/BENCHMARK.parquet` (EvalSample) and `summary.json`."""
+    policy = open_policy(step.recipe, open_model(step), rung_of(step.folder))
+    return lead(step.world, policy, lambda: measure(step, policy))
+
+
+def measure(step: StepContext, policy: PolicyTeacher) -> Counts:
+    """Ask what has not been asked, benchmark by benchmark, and sum up."""
     settings = step.recipe.evaluate
-    rung = step.folder.name.removeprefix("evaluate-")
+    rung = rung_of(step.folder)
     folder = step.folder / "samples"
     folder.mkdir(exist_ok=True)
-    policy = open_policy(step.recipe, open_model(step), rung)
     samples: dict[str, list[EvalSample]] = {}
     expected_ids: dict[str, list[str]] = {}
     with (
@@ -97,4 +103,8 @@ def _previous(folder: Path | None, labels: list[str]) -> Previous | None:
     samples = {
         label: read_records(folder / "samples" / f"{label}.parquet", EvalSample) for label in labels
     }
-    return Previous(rung=folder.name.removeprefix("evaluate-"), samples=samples)
+    return Previous(rung=rung_of(folder), samples=samples)
+
+
+def rung_of(folder: Path) -> str:
+    return folder.name.removeprefix("evaluate-")

@@ -27,6 +27,8 @@ from minireason.records import (
     read_records,
     write_records,
 )
+from minireason.rollout.buffer import RolloutBuffer, weights_identity
+from minireason.rollout.crew import even_parts, lead
 from minireason.rollout.engine import Request
 from minireason.rollout.policy import PolicyTeacher
 from minireason.rollout.sampling import SamplingParams
@@ -56,11 +58,16 @@ REWARDS = {"correct": 1.0, "incorrect": -1.0}
 
 def prompts(step: StepContext) -> Counts:
     """Prompt optimisation: trial rollouts of the stage-3 model decide which prompts are used."""
+    policy = open_policy(step.recipe, open_model(step), "trial")
+    return lead(step.world, policy, lambda: try_prompts(step, policy))
+
+
+def try_prompts(step: StepContext, policy: PolicyTeacher) -> Counts:
+    """Write `prompts.parquet` (Prompt) and `refused.parquet` (Refused)."""
     settings, sampling = step.recipe.rlvr, step.recipe.evaluate
     questions = iter_records(step.inputs["questions"], Question)
     seed = derive_seed(step.recipe.run.seed, "prompts")
     candidates = seeded_part(questions, settings.num_candidates, seed)
-    policy = open_policy(step.recipe, open_model(step), "trial")
     params = SamplingParams(
         temperature=settings.temperature_start,
         top_p=settings.top_p,
@@ -96,6 +103,7 @@ def rlvr(step: StepContext) -> Counts:
     with open_verifier(**step.recipe.verify.model_dump()) as verifier:
         source = RolloutSource(step, learner, policy, selected, verifier, reference)
         fit(step, learner, language_model, source, objective)
+    step.world.of_main(source.buffer.remove)
     return {"in": len(selected), "out": len(selected)}
 
 
@@ -115,6 +123,7 @@ class RolloutSource:
         self.learner, self.engine, self.chat = learner, policy.engine, policy.chat
         self.verifier, self.selected, self.reference = verifier, selected, reference
         self.num_steps = self.settings.num_steps
+        self.buffer = RolloutBuffer(step.folder / "buffer")
 
     def step(self, number: int) -> Step:
         """Sample, verify, rebalance, and lay out what is left in micro-batches."""
@@ -127,11 +136,7 @@ class RolloutSource:
             settings.anneal_fraction,
         )
         self.learner.copy_weights_to(self.engine.model)
-        drawn = list(enumerate(self._draw(number)))
-        share = -(-len(drawn) // self.world.size)
-        mine = drawn[self.world.rank * share : (self.world.rank + 1) * share]
-        sampled = self.world.gather(self._sample(mine, temperature, number))
-        groups = [group for part in sampled for group in part]
+        groups = self._groups(number, temperature)
         units = [unit for group in groups for unit in self._units(group, number)]
         if units and self.reference is not None:
             units = self._with_reference(units, temperature)
@@ -140,6 +145,25 @@ class RolloutSource:
             temperature=temperature,
             metrics={"temperature": temperature, **group_metrics(groups, len(units))},
         )
+
+    def _groups(self, number: int, temperature: float) -> list[Group]:
+        """The step's groups: from the buffer, if a run that was killed has sampled them already."""
+        sampled_by = self.world.of_main(
+            lambda: {
+                "weights": weights_identity(self.engine.model),
+                "temperature": repr(temperature),
+                "seed": str(self.recipe.run.seed),
+            }
+        )
+        kept = self.world.of_main(lambda: self.buffer.read(number, sampled_by))
+        if kept is not None:
+            return kept
+        drawn = list(enumerate(self._draw(number)))
+        mine = even_parts(drawn, self.world.size)[self.world.rank]
+        sampled = self.world.gather(self._sample(mine, temperature, number))
+        groups = [group for part in sampled for group in part]
+        self.world.of_main(lambda: self.buffer.write(number, groups, sampled_by))
+        return groups
 
     def _draw(self, number: int) -> list[Prompt]:
         rates = [prompt.pass_rate for prompt in self.selected]

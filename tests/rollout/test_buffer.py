@@ -1,0 +1,78 @@
+import struct
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minireason.records import Group
+from minireason.rollout.buffer import RolloutBuffer, weights_identity
+
+BY = {"weights": "abc", "temperature": repr(0.1 + 0.2)}
+GROUP = Group("a", [1, 2], [[3], []], [[-0.1], []], [1.0, -1.0], ["stop", "length"])
+
+
+@pytest.fixture
+def buffer(tmp_path):
+    return RolloutBuffer(tmp_path / "buffer")
+
+
+def files(buffer):
+    return sorted(path.name for path in buffer.folder.iterdir())
+
+
+def test_groups_come_back_for_their_step_alone(buffer):
+    assert buffer.read(4, BY) is None
+    buffer.write(4, [GROUP, GROUP], BY)
+    assert buffer.read(4, BY) == [GROUP, GROUP]
+    assert buffer.read(5, BY) is None
+
+
+def test_a_step_without_groups_is_a_step(buffer):
+    buffer.write(0, [], BY)
+    assert buffer.read(0, BY) == []
+
+
+@pytest.mark.parametrize("changed", [{"weights": "abd"}, {"temperature": "0.3"}, {"seed": "1"}])
+def test_what_was_sampled_by_something_else_is_not_taken(buffer, changed):
+    buffer.write(4, [GROUP], BY)
+    assert buffer.read(4, BY | changed) is None
+
+
+def test_only_the_newest_step_is_kept(buffer):
+    for number in (8, 9, 10):
+        buffer.write(number, [GROUP], BY)
+    assert files(buffer) == ["step-000010.parquet"]
+
+
+def test_going_on_from_an_older_checkpoint_leaves_the_newest_step_until_it_is_reached(buffer):
+    for number in (10, 8, 9):
+        buffer.write(number, [GROUP], BY)
+    assert files(buffer) == ["step-000009.parquet", "step-000010.parquet"]
+
+
+def test_at_the_end_nothing_is_left(buffer):
+    buffer.remove()
+    buffer.write(4, [GROUP], BY)
+    buffer.remove()
+    assert not buffer.folder.exists()
+
+
+@given(st.lists(st.floats()))
+def test_logprobs_come_back_bit_for_bit(tmp_path_factory, logprobs):
+    buffer = RolloutBuffer(tmp_path_factory.mktemp("buffer"))
+    buffer.write(0, [Group("a", [1], [[1]], [logprobs], [1.0], ["stop"])], BY)
+    (found,) = buffer.read(0, BY)
+    code = f"{len(logprobs)}d"
+    assert struct.pack(code, *found.logprobs[0]) == struct.pack(code, *logprobs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_the_smallest_change_of_one_weight_is_another_identity(dtype, monkeypatch):
+    monkeypatch.setattr("minireason.rollout.buffer.CHUNK", 4)
+    model = torch.nn.Linear(3, 5).to(dtype)
+    before = weights_identity(model)
+    assert weights_identity(model) == before
+    with torch.no_grad():
+        model.weight[4, 2] = model.weight[4, 2].nextafter(torch.tensor(9.0, dtype=dtype))
+    assert weights_identity(model) != before
