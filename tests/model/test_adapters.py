@@ -157,6 +157,7 @@ def test_peft_itself_loads_the_saved_adapters(
     save_adapters(model, adapter_weights(model), tmp_path, "owner/base")
     config = json.loads((tmp_path / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "owner/base" and config["r"] == 4
+    assert config["target_modules"] == sorted(config["target_modules"])  # the same bytes each time
     loaded = PeftModel.from_pretrained(deepcopy(language_model.model), str(tmp_path))
     assert not any(p.requires_grad for p in loaded.parameters())
     torch.testing.assert_close(logprobs(loaded), adapted, atol=1e-6, rtol=0)

@@ -102,6 +102,7 @@ def save_adapters(model: Any, weights: dict[str, torch.Tensor], folder: Path, ba
     folder.mkdir(parents=True, exist_ok=True)
     ((adapter, config),) = model.peft_config.items()
     config.base_model_name_or_path = base
+    config.target_modules = sorted(config.target_modules)  # a set is written in any order
     config.inference_mode = True  # loaded again, it is frozen
     config.save_pretrained(str(folder))
     config.inference_mode = False

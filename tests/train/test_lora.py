@@ -1,0 +1,204 @@
+"""Training with adapters: the update is peft's, resuming is exact, the base stays as it is."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from minireason.model.adapters import LoraSettings, adapter_weights, add_adapters
+from minireason.model.precision import compute_in_bfloat16
+from minireason.train.data import Layout, PackedData
+from minireason.train.learner import Learner
+from minireason.train.loop import train
+from minireason.train.objectives.next_token import NextToken
+from minireason.train.optimizer import OptimizerSettings
+from minireason.train.packing import Unit, collate
+from minireason.train.parallel import Parallelism
+
+SETTINGS = OptimizerSettings(1e-2, 0.1, 0.9, 0.95, 1.0, 0.0, "constant", checkpoint_every=3)
+LORA = LoraSettings(rank=4, alpha=8.0, seed=5)
+SCRIPT = Path(__file__).with_name("lora_processes.py")
+
+
+def adapted(model: Any, settings: LoraSettings = LORA) -> Any:
+    add_adapters(model, settings)
+    return model
+
+
+def said(name: str) -> Callable[[str], str]:
+    return lambda text: f"{name}: {text}"
+
+
+def reference_loss(model: Any, units: list[Unit]) -> torch.Tensor:
+    """Mean over all target tokens, one sequence at a time, by transformers' own loss."""
+    total, count = torch.tensor(0.0), 0
+    for unit in units:
+        for sequence in unit:
+            ids = torch.tensor([sequence.ids])
+            labels = ids.clone()
+            labels[:, : -sequence.num_targets] = -100
+            loss = model(input_ids=ids, labels=labels, use_cache=False).loss
+            total, count = total + loss * sequence.num_targets, count + sequence.num_targets
+    return total / count
+
+
+def test_three_steps_are_those_of_peft_and_plain_adamw(
+    make_model: Callable[..., Any], make_units: Callable[..., Any], tmp_path: Path
+) -> None:
+    # in double precision: Adam divides by the size of a gradient, and so blows up the last digits
+    units, mine = make_units(3), adapted(make_model().double())
+    config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
+    theirs = get_peft_model(make_model(attention="eager").double(), config)
+    trained = [p for p in theirs.parameters() if p.requires_grad]
+    with torch.no_grad():
+        for parameter, start in zip(trained, adapter_weights(mine).values(), strict=True):
+            parameter.copy_(start)
+    optimizer = torch.optim.AdamW(trained, lr=1e-2, betas=(0.9, 0.95), weight_decay=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        reference_loss(theirs, units).backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+
+    data = PackedData(units, Layout(40, 3, 2, False, epochs=3), seed=0)  # a step is an epoch
+    train(Learner(mine, SETTINGS), data, NextToken(), tmp_path)
+    for (name, found), expected in zip(adapter_weights(mine).items(), trained, strict=True):
+        torch.testing.assert_close(found, expected.detach(), atol=2e-5, rtol=1e-4, msg=said(name))
+
+
+def test_the_optimizer_and_the_gradient_norm_see_adapters_alone(
+    make_model: Callable[..., Any],
+) -> None:
+    learner = Learner(adapted(make_model()), SETTINGS)
+    (optimizer,) = learner.optimizers
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    named = dict(learner.model.named_parameters())
+    assert held == {id(named[name]) for name in adapter_weights(learner.model)}
+    for parameter in named.values():
+        parameter.grad = torch.ones_like(parameter)
+    count = sum(weight.numel() for weight in adapter_weights(learner.model).values())
+    assert learner.gradient_norm() == pytest.approx(count**0.5)
+
+
+class ProcessDiedError(Exception):
+    """Stands for the death of the process."""
+
+
+@pytest.fixture
+def run(make_model: Callable[..., Any], make_units: Callable[..., Any]) -> Callable[..., Any]:
+    """Train adapters with dropout in a folder, as a new process would; it may die in a step."""
+
+    def go(folder: Path, dying_at: int = -1) -> Any:
+        folder.mkdir(exist_ok=True)
+        data = PackedData(make_units(30), Layout(40, 2, 1, True, epochs=9, max_steps=8), seed=4)
+        steps = data.step
+
+        def step(number: int) -> Any:
+            if number == dying_at:
+                raise ProcessDiedError
+            return steps(number)
+
+        data.step = step  # type: ignore[method-assign]
+        model = adapted(make_model(), replace(LORA, dropout=0.3))
+        train(Learner(model, SETTINGS), data, NextToken(), folder)
+        return model
+
+    return go
+
+
+@pytest.mark.parametrize("step", [1, 4, 7])
+def test_death_in_training_with_dropout_changes_nothing(
+    step: int, run: Callable[..., Any], make_model: Callable[..., Any], tmp_path: Path
+) -> None:
+    straight = run(tmp_path / "straight")
+    with pytest.raises(ProcessDiedError):
+        run(tmp_path / "again", dying_at=step)
+    again = run(tmp_path / "again")
+    for (name, one), other in zip(again.named_parameters(), straight.parameters(), strict=True):
+        assert torch.equal(one, other), name
+    base = {p.data_ptr(): p for p in straight.parameters() if not p.requires_grad}
+    for mine, start in zip(base.values(), make_model().parameters(), strict=True):
+        assert torch.equal(mine, start)
+
+
+def test_a_checkpoint_holds_the_adapters_alone(run: Callable[..., Any], tmp_path: Path) -> None:
+    from torch.distributed.checkpoint import FileSystemReader
+
+    with pytest.raises(ProcessDiedError):
+        run(tmp_path, dying_at=4)
+    (checkpoint,) = (tmp_path / "checkpoints").glob("step-*")
+    names = FileSystemReader(checkpoint).read_metadata().state_dict_metadata
+    assert sum(name.startswith("model.") for name in names) == 16
+    assert all("lora_" in name or "param_groups" in name for name in names)
+
+
+def gradients(model: Any, units: list[Unit], how: Any) -> dict[str, torch.Tensor]:
+    model.train()
+    learner = Learner(model, SETTINGS, parallelism=Parallelism(activation_checkpointing=how))
+    torch.manual_seed(0)  # for dropout
+    batch = collate([[unit] for unit in units])
+    learner.score(batch, 1.0, with_entropy=False).logprobs_N.mean().backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("how", ["selective", "full"])
+def test_recomputed_activations_give_the_same_gradients(
+    how: str, make_model: Callable[..., Any], make_units: Callable[..., Any]
+) -> None:
+    settings = replace(LORA, dropout=0.3)
+    expected = gradients(adapted(make_model(), settings), make_units(4), "none")
+    found = gradients(adapted(make_model(), settings), make_units(4), how)
+    assert len(found) == 16 and found.keys() == expected.keys()
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, expected[name], msg=said(name))
+    assert sum(gradient.abs().sum() for gradient in found.values()) > 0
+
+
+def test_adapters_stay_in_float32_where_the_forward_pass_is_in_bfloat16(
+    make_model: Callable[..., Any], make_units: Callable[..., Any]
+) -> None:
+    units, model = make_units(4), make_model()
+    compute_in_bfloat16(model)
+    found = gradients(adapted(model), units, "none")
+    exact = gradients(adapted(make_model()), units, "none")
+    for name, gradient in found.items():
+        assert gradient.dtype == torch.float32
+        assert (gradient - exact[name]).norm() <= 0.05 * exact[name].norm(), name
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("lora_processes", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_adapters_that_one_trains(
+    script: ModuleType,
+    make_model: Callable[..., Any],
+    make_units: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    units = make_units(30)
+    alone = script.trained_adapters(make_model(), units, tmp_path / "alone")
+    given = tmp_path / "given.pt"
+    torch.save((make_model(), units), given)
+    started = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    subprocess.run([*started, "--nproc-per-node", "2", str(SCRIPT), str(given)], check=True)
+    together = torch.load(given.with_suffix(".out"))
+    assert together.keys() == alone.keys()
+    for name, weight in together.items():
+        torch.testing.assert_close(weight, alone[name], atol=1e-5, rtol=1e-4, msg=said(name))
