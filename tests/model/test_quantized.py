@@ -71,6 +71,4 @@ def test_a_loaded_model_is_held_as_asked_and_probed(
     load_model(str(folder), "cpu", bits=bits)
     held = (seen.get("quantization_config"), seen.get("device_map"), tolerances)
     assert seen["dtype"] is torch.float32
-    assert held == (
-        (None, None, [1e-3]) if bits == 32 else ("4 bits on cpu", {"": "cpu"}, [3e-2])
-    )
+    assert held == ((None, None, [1e-3]) if bits == 32 else ("4 bits on cpu", {"": "cpu"}, [3e-2]))

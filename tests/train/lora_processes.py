@@ -1,6 +1,6 @@
 """Train a small model with adapters in as many processes as there are; rank 0 saves what came out.
 
-    python -m torch.distributed.run --standalone --nproc-per-node 2 lora_processes.py FILE
+python -m torch.distributed.run --standalone --nproc-per-node 2 lora_processes.py FILE
 """
 
 from __future__ import annotations

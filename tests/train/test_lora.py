@@ -55,14 +55,14 @@ def reference_loss(model: Any, units: list[Unit]) -> torch.Tensor:
 def test_three_steps_are_those_of_peft_and_plain_adamw(
     make_model: Callable[..., Any], make_units: Callable[..., Any], tmp_path: Path
 ) -> None:
-    # in double precision: Adam divides by the size of a gradient, and so blows up the last digits
-    units, mine = make_units(3), adapted(make_model().double())
+    units, mine = make_units(3), adapted(make_model())
+    start = {name: weight.clone() for name, weight in adapter_weights(mine).items()}
     config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
-    theirs = get_peft_model(make_model(attention="eager").double(), config)
+    theirs = get_peft_model(make_model(attention="eager"), config)
     trained = [p for p in theirs.parameters() if p.requires_grad]
     with torch.no_grad():
-        for parameter, start in zip(trained, adapter_weights(mine).values(), strict=True):
-            parameter.copy_(start)
+        for parameter, value in zip(trained, start.values(), strict=True):
+            parameter.copy_(value)
     optimizer = torch.optim.AdamW(trained, lr=1e-2, betas=(0.9, 0.95), weight_decay=0.1)
     for _ in range(3):
         optimizer.zero_grad()
@@ -73,7 +73,9 @@ def test_three_steps_are_those_of_peft_and_plain_adamw(
     data = PackedData(units, Layout(40, 3, 2, False, epochs=3), seed=0)  # a step is an epoch
     train(Learner(mine, SETTINGS), data, NextToken(), tmp_path)
     for (name, found), expected in zip(adapter_weights(mine).items(), trained, strict=True):
-        torch.testing.assert_close(found, expected.detach(), atol=2e-5, rtol=1e-4, msg=said(name))
+        # Adam blows up the last digits of a tiny gradient, so not each number on its own
+        moved = (expected.detach() - start[name]).norm()
+        assert (found - expected.detach()).norm() <= 1e-3 * moved, name
 
 
 def test_the_optimizer_and_the_gradient_norm_see_adapters_alone(
