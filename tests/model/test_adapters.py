@@ -62,6 +62,11 @@ def test_adapters_start_at_the_base_and_alone_take_gradients(model: Any) -> None
     assert all(".lora_A." in name or ".lora_B." in name for name in names)
 
 
+def test_adapters_are_in_float32_whatever_the_base_is_in(model: Any) -> None:
+    add_adapters(model.bfloat16(), SETTINGS)
+    assert {weight.dtype for weight in adapter_weights(model).values()} == {torch.float32}
+
+
 def test_the_random_halves_come_from_the_seed_and_disturb_no_other_numbers(
     language_model: LanguageModel,
 ) -> None:

@@ -6,6 +6,7 @@ python -m torch.distributed.run --standalone --nproc-per-node 2 lora_processes.p
 from __future__ import annotations
 
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,19 @@ LORA = LoraSettings(rank=4, alpha=8.0, seed=5)
 def trained_adapters(
     model: Any, units: list[Unit], folder: Path, world: World = ALONE
 ) -> dict[str, torch.Tensor]:
-    """The adapters' weights after four steps in this world."""
+    """The adapters' weights after four steps in this world, which a sampler's copy has too."""
+    copy = deepcopy(model)
     add_adapters(model, LORA)
+    add_adapters(copy, LORA)
     folder.mkdir(parents=True, exist_ok=True)
     learner = Learner(model, SETTINGS, world)
     data = PackedData(units, Layout(40, 4, 1, True, epochs=9, max_steps=4), seed=4, world=world)
     train(learner, data, NextToken(), folder)
-    return adapter_weights(model)
+    weights = adapter_weights(model)
+    if learner.is_sharded:
+        learner.copy_weights_to(copy)
+        assert all(torch.equal(w, weights[name]) for name, w in adapter_weights(copy).items())
+    return weights
 
 
 def main(given: Path) -> None:

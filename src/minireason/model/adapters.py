@@ -37,7 +37,7 @@ class LoraSettings:
 
 
 def add_adapters(model: Any, settings: LoraSettings) -> None:
-    """Put adapters into a transformers model, in place, and freeze all else.
+    """Put float32 adapters into a transformers model, in place, and freeze all else.
 
     Raises MissingError without peft and RecipeError for a target that is no linear layer inside
     the model; the head is none, since its matrix is used without its module.
@@ -60,6 +60,9 @@ def add_adapters(model: Any, settings: LoraSettings) -> None:
     with torch.random.fork_rng(devices=[]):  # peft draws on the CPU, whatever the device
         torch.manual_seed(settings.seed)
         peft.inject_adapter_in_model(config, model)
+    for parameter in model.parameters():
+        if parameter.requires_grad:  # peft takes the type that the base computes in
+            parameter.data = parameter.data.float()
 
 
 def is_adapted(model: Any) -> bool:

@@ -1,6 +1,8 @@
 """A frozen base in 4 bits, as QLoRA trains beside it (arXiv 2305.14314); through bitsandbytes.
 
-Written after the documentation of transformers and bitsandbytes; it has not been run on a GPU.
+It has not been run on a GPU. A CPU is refused: there bitsandbytes lays the weights out anew at the
+first pass without gradients, and from then on none flow through them. With 4 bits the first update
+of an RLVR step is on-policy only to bfloat16, since sampling and training take other kernels.
 """
 
 from __future__ import annotations

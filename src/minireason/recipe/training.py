@@ -61,7 +61,8 @@ class Lora(Section):
     all but the head."""
     base_bits: Literal[32, 4] = 32
     """Bits a weight of the frozen base while adapters train: 4 is QLoRA (arXiv 2305.14314), which
-    needs CUDA, bitsandbytes and one process. They are merged into the base in 32."""
+    needs CUDA, bitsandbytes and one process, and has not been run on a GPU yet. The adapters are
+    merged into the base in 32."""
 
 
 class Training(Section):
