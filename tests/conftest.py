@@ -68,6 +68,7 @@ def smoke_arguments(base):
     overrides = [f"model.base={base}", "questions.choice_fraction=1.0", "rollout.shard_size=8"]
     overrides += [f"{stage}.overlong=drop" for stage in ("midtrain", "sft", "dpo")]
     overrides += [f"{stage}.learning_rate=1e-5" for stage in ("midtrain", "sft")]
+    overrides += ["rlvr.learning_rate=1e-6"]  # a weight off by rounding must not flip a token
     return [str(RECIPES / "smoke.toml"), *(word for o in overrides for word in ("--set", o))]
 
 
@@ -108,17 +109,22 @@ def command(monkeypatch, capsys):
 
 
 @pytest.fixture(scope="session")
-def start(tmp_path_factory):
-    """Start the command line in a process of its own, forked from one that has imported torch.
+def forked():
+    """Processes forked from one that has imported torch.
 
-    The forked process is as real to signals and files as a new one, and starts in no time.
+    A forked process is as real to signals and files as a new one, and starts in no time.
     """
     import multiprocessing
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        [f"minireason.{name}" for name in ("cli", "runner", "stages.dpo", "stages.report")]
-    )
+    stages = [f"minireason.stages.{name}" for name in ("dpo", "evaluate", "report", "rlvr", "sft")]
+    context.set_forkserver_preload(["minireason.cli", "minireason.runner", *stages])
+    return context
+
+
+@pytest.fixture(scope="session")
+def start(forked, tmp_path_factory):
+    """Start the command line in a process of its own."""
     folder = tmp_path_factory.mktemp("output")
 
     def begin(*arguments, name="output"):
@@ -131,12 +137,29 @@ def start(tmp_path_factory):
             "from minireason.cli import main\n"
             "main()\n"
         )
-        process = context.Process(target=exec, args=(code, {}))
+        process = forked.Process(target=exec, args=(code, {}))
         process.start()
         process.output = output
         return process
 
     return begin
+
+
+@pytest.fixture
+def processes(forked, tmp_path_factory):
+    """Start a function of a test file, or `processes.command`, in several processes at once."""
+    from processes import Processes
+
+    begun = []
+
+    def begin(size, function, *arguments):
+        folder = tmp_path_factory.mktemp("processes")
+        begun.append(Processes(forked, folder, size, function, arguments))
+        return begun[-1]
+
+    yield begin
+    for each in begun:
+        each.kill()
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ ROWS = [
 ]
 COMMANDS = ["run", "rollout", "verify", "curate", "evaluate", "report", "train"]
 TRAIN_COMMANDS = ["pretrain", "midtrain", "sft", "dpo", "rlvr"]
-RUN_OPTIONS = ["--out", "--from", "--until", "--only", "--set", "--dry-run", "--help"]
+RUN_OPTIONS = ["--out", "--from", "--until", "--only", "--set", "--processes"]
+RUN_OPTIONS += ["--dry-run", "--help"]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ LAYERS = [
     ["workbench"],
     ["stages"],
     ["pipeline"],
-    ["runner"],
+    ["runner", "launch"],
     ["cli"],
 ]
 HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}

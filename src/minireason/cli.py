@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
+import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
+
+from minireason.errors import MinireasonError, Preempted
+
+if TYPE_CHECKING:
+    from minireason.recipe import Recipe
 
 # Before anything imports torch: waiting threads spin briefly, then sleep (see model/threads.py).
 if "OMP_WAIT_POLICY" not in os.environ:
@@ -29,6 +37,9 @@ RecipePath = Annotated[Path, typer.Argument(help="Recipe file (TOML), see docs/r
 Out = Annotated[
     Path | None, typer.Option("--out", help="Run folder (default: runs/ and the recipe's name).")
 ]
+Processes = Annotated[
+    int, typer.Option("--processes", min=1, help="Processes of this machine, one for each GPU.")
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one key; repeatable."),
@@ -43,18 +54,20 @@ def run(
     last: Annotated[str | None, typer.Option("--until", help="Last step to run.")] = None,
     only: Annotated[str | None, typer.Option("--only", help="Run this step alone.")] = None,
     overrides: Overrides = None,
+    processes: Processes = 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved recipe and the steps' state.")
     ] = False,
 ) -> None:
     """Run a recipe, or go on with one that was interrupted."""
-    _run(recipe, out, overrides, first=first, last=last, only=only, is_dry=dry_run)
+    chosen = Chosen(first, last, only)
+    _run(recipe, out, overrides, chosen, processes=processes, is_dry=dry_run)
 
 
 @app.command()
 def rollout(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
     """Collect the questions and sample the teacher's rollouts."""
-    _run(recipe, out, overrides, only="rollout")
+    _run(recipe, out, overrides, Chosen(only="rollout"))
 
 
 @app.command()
@@ -88,7 +101,7 @@ def verify(
 ) -> None:
     """Give a recipe's rollouts, or any file of responses, verdicts."""
     if target.suffix == ".toml":
-        _run(target, out, overrides, only="verify")
+        _run(target, out, overrides, Chosen(only="verify"))
         return
     from minireason.progress import Progress
     from minireason.verify import Conventions, Verifier
@@ -112,59 +125,91 @@ def verify(
 @app.command()
 def curate(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
     """Select the mid-training and SFT sets."""
-    _run(recipe, out, overrides, only="curate")
+    _run(recipe, out, overrides, Chosen(only="curate"))
 
 
 @app.command()
 def evaluate(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
     """Measure the base and every trained rung there is."""
-    _run(recipe, out, overrides, only="evaluate")
+    _run(recipe, out, overrides, Chosen(only="evaluate"))
 
 
 @app.command()
 def report(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
     """Write the HTML report of what there is."""
-    _run(recipe, out, overrides, only="report")
+    _run(recipe, out, overrides, Chosen(only="report"))
 
 
 @train_app.command()
-def pretrain(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
+def pretrain(
+    recipe: RecipePath,
+    out: Out = None,
+    overrides: Overrides = None,
+    processes: Processes = 1,
+) -> None:
     """Build a tiny base model from nothing (recipes/tiny-base.toml)."""
-    _run(recipe, out, overrides, only="pretrain")
+    _run(recipe, out, overrides, Chosen(only="pretrain"), processes=processes)
 
 
 @train_app.command()
-def midtrain(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
+def midtrain(
+    recipe: RecipePath,
+    out: Out = None,
+    overrides: Overrides = None,
+    processes: Processes = 1,
+) -> None:
     """Stage 1: next-token training on all correct rollouts."""
-    _run(recipe, out, overrides, only="midtrain")
+    _run(recipe, out, overrides, Chosen(only="midtrain"), processes=processes)
 
 
 @train_app.command()
-def sft(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
+def sft(
+    recipe: RecipePath,
+    out: Out = None,
+    overrides: Overrides = None,
+    processes: Processes = 1,
+) -> None:
     """Stage 2: supervised fine-tuning on the compact set."""
-    _run(recipe, out, overrides, only="sft")
+    _run(recipe, out, overrides, Chosen(only="sft"), processes=processes)
 
 
 @train_app.command()
-def dpo(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
+def dpo(
+    recipe: RecipePath,
+    out: Out = None,
+    overrides: Overrides = None,
+    processes: Processes = 1,
+) -> None:
     """Stage 3: make the preference pairs and train on them."""
-    _run(recipe, out, overrides, only="dpo")
+    _run(recipe, out, overrides, Chosen(only="dpo"), processes=processes)
 
 
 @train_app.command()
-def rlvr(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
+def rlvr(
+    recipe: RecipePath,
+    out: Out = None,
+    overrides: Overrides = None,
+    processes: Processes = 1,
+) -> None:
     """Stage 4: select the prompts and learn from verifiable reward."""
-    _run(recipe, out, overrides, only="rlvr")
+    _run(recipe, out, overrides, Chosen(only="rlvr"), processes=processes)
+
+
+class Chosen(NamedTuple):
+    """Which steps to run: all, from one to another, or one alone."""
+
+    first: str | None = None
+    last: str | None = None
+    only: str | None = None
 
 
 def _run(
     recipe_path: Path,
     out: Path | None,
     overrides: list[str] | None,
+    chosen: Chosen,
     *,
-    first: str | None = None,
-    last: str | None = None,
-    only: str | None = None,
+    processes: int = 1,
     is_dry: bool = False,
 ) -> None:
     from minireason.progress import Progress
@@ -172,15 +217,43 @@ def _run(
     from minireason.runner import Runner, to_toml
 
     recipe = load_recipe(recipe_path, overrides or [])
-    runner = Runner(recipe, out or Path("runs") / recipe_path.stem, Progress())
-    chosen = runner.choose(first, last, only)
+    run_dir = out or Path("runs") / recipe_path.stem
+    steps = Runner(recipe, run_dir, Progress()).choose(*chosen)
     if is_dry:
         typer.echo(to_toml(recipe.model_dump()))
-        for step in chosen:
-            typer.echo(f"{runner.state(step):12} {step.name}")
-        return
-    runner.run(chosen)
-    _show_ladder(runner.run_dir)
+        for step in steps:
+            typer.echo(f"{Runner(recipe, run_dir, Progress()).state(step):12} {step.name}")
+    elif processes > 1 and "WORLD_SIZE" not in os.environ:
+        from minireason.launch import launch
+
+        raise typer.Exit(launch(processes, sys.argv[1:]))
+    else:
+        _run_here(recipe, run_dir, chosen)
+
+
+def _run_here(recipe: Recipe, run_dir: Path, chosen: Chosen) -> None:
+    from minireason import world
+    from minireason.progress import Progress
+    from minireason.runner import Runner
+
+    signal.signal(signal.SIGTERM, _preempt)
+    here = world.join()
+    runner = Runner(recipe, run_dir, Progress(is_quiet=not here.is_main), here)
+    try:
+        runner.run(runner.choose(*chosen))
+    except Preempted as error:
+        if here.is_main:
+            command = shlex.join(["minireason", *sys.argv[1:]])
+            _complain(f"asked to end; what is done is kept, resume with: {command}", 0)
+        raise typer.Exit from error
+    finally:
+        world.leave()
+    if here.is_main:
+        _show_ladder(runner.run_dir)
+
+
+def _preempt(_signal: int, _frame: FrameType | None) -> None:
+    raise Preempted
 
 
 def _show_ladder(run_dir: Path) -> None:
@@ -200,8 +273,6 @@ def _show_ladder(run_dir: Path) -> None:
 
 def main() -> None:
     """Run the command line: what the user can put right ends with one line and exit code 2."""
-    from minireason.errors import MinireasonError
-
     try:
         code = app(standalone_mode=False)
     except typer.Exit as stop:
@@ -209,7 +280,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except MinireasonError as error:
-        sys.exit(_complain(f"error: {error}", 2))
+        sys.exit(2 if _is_said(error) else _complain(f"error: {error}", 2))
     except Exception as error:
         if os.environ.get("MINIREASON_TRACEBACK"):
             raise
@@ -221,7 +292,7 @@ def main() -> None:
                 f"error: {type(error).__name__}: {error} (MINIREASON_TRACEBACK=1 shows where)", 1
             )
         )
-    if code == INTERRUPTED:  # typer turns Ctrl-C into this code and returns it
+    if code == INTERRUPTED and os.environ.get("RANK", "0") == "0":  # typer made it of Ctrl-C
         _complain("interrupted; run the same command again to go on", code)
     sys.exit(code or 0)
 
@@ -229,3 +300,8 @@ def main() -> None:
 def _complain(text: str, code: int) -> int:
     print(text, file=sys.stderr)
     return code
+
+
+def _is_said(error: BaseException) -> bool:
+    """Whether the main process has said it already."""
+    return bool(getattr(error, "is_of_main", False))

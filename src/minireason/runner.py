@@ -21,6 +21,7 @@ from minireason.progress import Progress
 from minireason.recipe import Recipe
 from minireason.runfolder import StepFolder, file_hash, lock, versions, write_json
 from minireason.step import Counts, Step, StepContext
+from minireason.train.tracking import require_trackers
 from minireason.world import ALONE, World
 
 
@@ -62,6 +63,7 @@ class Runner:
 
     def run(self, chosen: Sequence[Step]) -> None:
         """Run the steps in order; Ctrl-C or a kill loses no finished work."""
+        require_trackers(self.recipe.run.trackers)  # now, not after hours
         with contextlib.ExitStack() as stack:
             self.world.of_main(lambda: stack.enter_context(lock(self.run_dir)))
             self.world.of_main(self._write_run_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import os
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -37,6 +38,7 @@ from minireason.train.objectives import Objective
 from minireason.train.optimizer import OptimizerSettings
 from minireason.train.packing import TokenSequence
 from minireason.train.parallel import Parallelism
+from minireason.train.tracking import open_trackers
 from minireason.train.validation import Validation
 from minireason.verify.rollouts import verify_rollouts
 from minireason.verify.verifier import open_verifier
@@ -170,10 +172,14 @@ def fit(
         def show(
             done: int, total: int, metrics: dict[str, float], timing: dict[str, float]
         ) -> None:
-            rate = f"{timing['tokens_per_s']:,.0f} tokens/s"
-            advance(done, total, f"loss {metrics['loss']:.4f}, {rate}")
+            text = f"loss {metrics['loss']:.4f}, {timing['tokens_per_s']:,.0f} tokens/s"
+            share = f", {timing['mfu']:.0%} MFU" if "mfu" in timing else ""
+            advance(done, total, text + share)
 
-        watcher = Watcher(show, step.progress.say)
+        run = step.recipe.run
+        config = step.recipe.model_dump()
+        trackers = partial(open_trackers, run.trackers, step.folder, run.name, config)
+        watcher = Watcher(show, step.progress.say, trackers)
         train(learner, source, objective, step.folder, watcher, validation)
     learner.model.eval()
     if is_adapted(learner.model):

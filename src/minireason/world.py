@@ -63,6 +63,7 @@ class World:
                 outcome[1] = error
         dist.broadcast_object_list(outcome)
         if outcome[1] is not None:
+            outcome[1].is_of_main = not self.is_main  # who reports errors, reports this one once
             raise outcome[1]
         result: T = outcome[0]
         return result

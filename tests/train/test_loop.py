@@ -17,6 +17,7 @@ from minireason.train.checkpoint import Checkpoints
 from minireason.train.data import Layout, PackedData, Step, Update
 from minireason.train.learner import Learner
 from minireason.train.loop import Watcher, run_step, train, update
+from minireason.train.meter import Meter
 from minireason.train.objectives import Objective, Scores, Totals
 from minireason.train.objectives.dpo import dpo
 from minireason.train.objectives.grpo import Grpo
@@ -24,7 +25,6 @@ from minireason.train.objectives.next_token import NextToken
 from minireason.train.objectives.preference import Preference
 from minireason.train.optimizer import OptimizerSettings, build_optimizers
 from minireason.train.packing import MicroBatch, Unit, collate, pack, unit_length
-from minireason.train.phases import Phases
 
 SETTINGS = OptimizerSettings(
     learning_rate=1e-3,
@@ -83,13 +83,17 @@ def work_on(micro_batches: Sequence[MicroBatch]) -> Update:
     return Update(micro_batches, Totals(targets, sum(b.num_sequences for b in micro_batches)))
 
 
+def meter(learner: Learner) -> Meter:
+    return Meter(learner.model, learner.device, learner.dtype)
+
+
 def updated(
     learner: Learner,
     objective: Objective,
     micro_batches: Sequence[MicroBatch],
     temperature: float = 1.0,
 ) -> dict[str, float]:
-    return update(learner, objective, work_on(micro_batches), temperature, Phases())
+    return update(learner, objective, work_on(micro_batches), temperature, meter(learner))
 
 
 def gradients(
@@ -249,7 +253,8 @@ def test_a_step_of_two_updates_averages_metrics_and_adds_tokens(
     first, second = (collate(rows_of(make_units(5, seed=s))) for s in (0, 1))
     learner = descending(make_model(), rate=0.0)
     apart = [updated(learner, NextToken(), [b]) for b in (first, second)]
-    both = run_step(learner, NextToken(), Step([work_on([first]), work_on([second])]), Phases())
+    step = Step([work_on([first]), work_on([second])])
+    both = run_step(learner, NextToken(), step, meter(learner))
     assert both["num_tokens"] == first.num_tokens + second.num_tokens
     for name in ("loss", "grad_norm"):
         assert both[name] == pytest.approx((apart[0][name] + apart[1][name]) / 2)
@@ -258,7 +263,8 @@ def test_a_step_of_two_updates_averages_metrics_and_adds_tokens(
 def test_a_step_without_updates_changes_nothing(make_model: Callable[..., Any]) -> None:
     model = make_model()
     before = copy.deepcopy(model.state_dict())
-    metrics = run_step(Learner(model, SETTINGS), NextToken(), Step([]), Phases())
+    learner = Learner(model, SETTINGS)
+    metrics = run_step(learner, NextToken(), Step([]), meter(learner))
     assert metrics == {"loss": 0.0, "grad_norm": 0.0, "num_tokens": 0}
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 

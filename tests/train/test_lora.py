@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -24,10 +22,10 @@ from minireason.train.objectives.next_token import NextToken
 from minireason.train.optimizer import OptimizerSettings
 from minireason.train.packing import Unit, collate
 from minireason.train.parallel import Parallelism
+from minireason.world import join, leave
 
 SETTINGS = OptimizerSettings(1e-2, 0.1, 0.9, 0.95, 1.0, 0.0, "constant", checkpoint_every=3)
 LORA = LoraSettings(rank=4, alpha=8.0, seed=5)
-SCRIPT = Path(__file__).with_name("lora_processes.py")
 
 
 def adapted(model: Any, settings: LoraSettings = LORA) -> Any:
@@ -178,29 +176,35 @@ def test_adapters_stay_in_float32_where_the_forward_pass_is_in_bfloat16(
         assert (gradient - exact[name]).norm() <= 0.05 * exact[name].norm(), name
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("lora_processes", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def learn_together(given: Path) -> dict[str, Any]:
+    """The adapters after four steps in this world, which a sampler's copy of the model has too."""
+    torch.set_num_threads(1)
+    world = join()
+    model, units = torch.load(given, weights_only=False)
+    copy = adapted(deepcopy(model))
+    learner = Learner(adapted(model), SETTINGS, world)
+    data = PackedData(units, Layout(40, 4, 1, True, epochs=9, max_steps=4), seed=4, world=world)
+    train(learner, data, NextToken(), given.with_name(f"of-{world.size}"))
+    weights = adapter_weights(model)
+    learner.copy_weights_to(copy)
+    if learner.is_sharded:
+        assert all(torch.equal(w, weights[name]) for name, w in adapter_weights(copy).items())
+    leave()
+    return {name: weight.numpy() for name, weight in weights.items()}
 
 
-@pytest.mark.slow
 def test_two_processes_train_the_adapters_that_one_trains(
-    script: ModuleType,
+    processes: Any,
     make_model: Callable[..., Any],
     make_units: Callable[..., Any],
     tmp_path: Path,
 ) -> None:
-    units = make_units(30)
-    alone = script.trained_adapters(make_model(), units, tmp_path / "alone")
     given = tmp_path / "given.pt"
-    torch.save((make_model(), units), given)
-    started = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    subprocess.run([*started, "--nproc-per-node", "2", str(SCRIPT), str(given)], check=True)
-    together = torch.load(given.with_suffix(".out"))
-    assert together.keys() == alone.keys()
-    for name, weight in together.items():
-        torch.testing.assert_close(weight, alone[name], atol=1e-5, rtol=1e-4, msg=said(name))
+    for size in (1, 2):
+        (tmp_path / f"of-{size}").mkdir()
+    torch.save((make_model(), make_units(30)), given)
+    alone = learn_together(given)
+    for together in processes(2, learn_together, given).results():
+        assert together.keys() == alone.keys() and len(alone) == 16
+        for name, weight in together.items():
+            np.testing.assert_allclose(weight, alone[name], atol=1e-4, rtol=1e-3, err_msg=name)

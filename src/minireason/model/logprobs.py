@@ -207,7 +207,7 @@ class _RunningSoftmax:
         return self.highest_N1 + self.total_N1.log()
 
     def logprobs(self) -> torch.Tensor:
-        return (self.chosen_N1 - self.highest_N1 - self.total_N1.log()).squeeze(1)
+        return (self.chosen_N1 - self.highest_N1).squeeze(1) - self.total_N1.log().squeeze(1)
 
     def entropy(self) -> torch.Tensor:
         return (self.total_N1.log() - self.weighted_N1 / self.total_N1).squeeze(1)

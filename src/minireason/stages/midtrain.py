@@ -48,7 +48,7 @@ def midtrain(step: StepContext) -> Counts:
     validation = watched(validating, settings) if validating else None
     fit(step, learner, language_model, data, NextToken(), validation)
     counts = {"in": len(units), "out": len(kept), "dropped: overlong": dropped}
-    return counts | ({"held out": len(validating)} if validating else {})
+    return counts | ({"dropped: held out": len(validating)} if validating else {})
 
 
 def held_out(example: Example, share: float, seed: int) -> bool:

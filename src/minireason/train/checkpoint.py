@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ class Checkpoints:
 
     def __init__(self, folder: Path, learner: Learner, keep: int = 1) -> None:
         self.folder, self.learner, self.keep = folder, learner, keep
+        # one process needs no process group, and torch says so at every save
+        warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
         named = learner.model.named_parameters(remove_duplicate=False)
         self._frozen = {name for name, parameter in named if not parameter.requires_grad}
         self._options = StateDictOptions(

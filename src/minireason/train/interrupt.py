@@ -21,9 +21,13 @@ class Interrupt:
     signal: int = 0
 
     def agreed(self, world: World) -> bool:
-        """Whether any process has been asked; from then on all of them have."""
-        self.signal = max(world.gather(self.signal))
-        return self.signal != 0
+        """Whether any process has been asked; from then on all of them have.
+
+        What arrives while they agree stays for the next time.
+        """
+        seen = max(world.gather(self.signal))
+        self.signal = self.signal or seen
+        return seen != 0
 
     def stop(self) -> NoReturn:
         """Raises Preempted after SIGTERM, KeyboardInterrupt otherwise."""

@@ -38,6 +38,7 @@ class Learner:
         parallelism: Parallelism = DEFAULT,
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        self.dtype = dtype
         self.model, self.settings, self.world = model, settings, world
         self.device = model.device
         self.scorer = Scorer(model)
@@ -87,12 +88,15 @@ class Learner:
         return sums.tolist()
 
     def whole_weights(self) -> dict[str, Any]:
-        """The full weights by name, on the CPU; in the main process alone where there are more.
+        """The full weights by name, on the CPU, in the main process; a tied one has one name.
 
         Every process must call it.
         """
         options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-        return get_model_state_dict(self.model, options=options)
+        weights = get_model_state_dict(self.model, options=options)
+        names = {name for name, _ in self.model.named_parameters()}
+        every = {name for name, _ in self.model.named_parameters(remove_duplicate=False)}
+        return {name: weight for name, weight in weights.items() if name not in every - names}
 
     def copy_weights_to(self, model: Any) -> None:
         """Bring a whole model that was loaded like this one up to date; nothing if it is the same.

@@ -16,11 +16,13 @@ from minireason.train.data import Step, StepSource, Update
 from minireason.train.guards import FiniteGuard, memory_explained
 from minireason.train.interrupt import Interrupt, finish_step_on_interrupt
 from minireason.train.learner import Learner
+from minireason.train.meter import Meter
 from minireason.train.metrics import MetricsLog
 from minireason.train.objectives import Objective
 from minireason.train.packing import MicroBatch
-from minireason.train.phases import Phases
 from minireason.train.schedule import learning_rate
+from minireason.train.spikes import SpikeDetector
+from minireason.train.tracking import Trackers, no_trackers
 from minireason.train.validation import Validation
 
 Values = dict[str, float]
@@ -30,10 +32,11 @@ REHEARSED_STEPS = 100
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """Who is told of the training: after every step, and of what is worth a line."""
+    """Who is told of the training: after every step, of what is worth a line, and trackers."""
 
     step: Callable[[int, int, Values, Values], None] = lambda done, total, metrics, timing: None
     note: Callable[[str], None] = lambda text: None
+    trackers: Callable[[int], Trackers] = no_trackers
 
 
 def train(
@@ -52,7 +55,7 @@ def train(
     """
     course = Course(learner, source, objective, folder, watcher or Watcher(), validation)
     course.restore()
-    with finish_step_on_interrupt() as interrupt, contextlib.closing(course.checkpoints):
+    with finish_step_on_interrupt() as interrupt, contextlib.closing(course):
         course.run(interrupt)
     if validation:
         course.checkpoints.restore_best()
@@ -75,7 +78,8 @@ class Course:
         settings = learner.settings
         self.guard = FiniteGuard(folder, settings.max_skipped)
         self.checkpoints = Checkpoints(folder / "checkpoints", learner, settings.keep_checkpoints)
-        self.log = MetricsLog(folder) if learner.world.is_main else None
+        self.log = MetricsLog(folder, watcher.trackers) if learner.world.is_main else None
+        self.spikes = SpikeDetector()
         self.done = 0
 
     def restore(self) -> None:
@@ -87,6 +91,7 @@ class Course:
             self.validation.load_state_dict(state.get("validation", {}))
         if self.log:
             self.log.keep_first(self.done)
+            self.spikes = SpikeDetector(self.log.series("loss"))
 
     def save(self) -> None:
         """Save what is needed to go on from here."""
@@ -94,6 +99,12 @@ class Course:
         if self.validation:
             state["validation"] = self.validation.state_dict()
         self.checkpoints.save(self.done, state)
+
+    def close(self) -> None:
+        """Wait for what is still being written."""
+        self.checkpoints.close()
+        if self.log:
+            self.log.close()
 
     @property
     def is_over(self) -> bool:
@@ -105,13 +116,13 @@ class Course:
         if self.source.num_steps - self.done >= REHEARSED_STEPS:
             self.rehearse()
         self.learner.model.train()
-        phases = Phases()
+        meter = Meter(self.learner.model, self.learner.device, self.learner.dtype)
         while not self.is_over:
-            self.advance(phases)
+            self.advance(meter)
             # Looked at once, since it may change at any moment, and together with the others.
             asked = interrupt.agreed(self.learner.world)
             if asked or self.done % self.learner.settings.checkpoint_every == 0:
-                with phases.time("checkpoint"):
+                with meter.time("checkpoint"):
                     self.save()
             if asked:
                 break
@@ -119,26 +130,28 @@ class Course:
             self.save()
             interrupt.stop()
 
-    def advance(self, phases: Phases) -> None:
+    def advance(self, meter: Meter) -> None:
         """One step, its line in the log, and what watches over it."""
         learner, done = self.learner, self.done
         seed = learner.settings.seed
         torch.manual_seed(derive_seed(seed, "dropout", done, learner.world.rank))
         rate = self._learning_rate()
         learner.set_learning_rate(rate)
-        with phases.time("data"):
+        with meter.time("data"):
             step = self.source.step(done)
-        metrics = {"step": done + 1, "lr": rate, **run_step(learner, self.objective, step, phases)}
+        metrics = {"step": done + 1, "lr": rate, **run_step(learner, self.objective, step, meter)}
         self.done += 1
         self.guard.check(self.done, metrics, step)
         if self.validation and self.validation.is_due(self.done, self.source.num_steps):
-            with phases.time("validation"):
+            with meter.time("validation"):
                 metrics |= self.validation.measure(self.done, learner)
                 if self.validation.is_best:
                     self.checkpoints.save_best(self.done)
-        timing = phases.take(self.done, metrics["num_tokens"])
+        timing = meter.take(self.done, metrics["num_tokens"])
         if self.log:
             self.log.write(metrics, timing)
+        if step.updates and (note := self.spikes.note(metrics["loss"])):
+            self.watcher.note(f"step {self.done}: {note}")
         self.watcher.step(self.done, self.source.num_steps, metrics, timing)
 
     def rehearse(self) -> None:
@@ -164,9 +177,9 @@ class Course:
         )
 
 
-def run_step(learner: Learner, objective: Objective, step: Step, phases: Phases) -> Values:
+def run_step(learner: Learner, objective: Objective, step: Step, meter: Meter) -> Values:
     """Apply a step's updates; their metrics averaged, their tokens and skips added up."""
-    results = [update(learner, objective, work, step.temperature, phases) for work in step.updates]
+    results = [update(learner, objective, work, step.temperature, meter) for work in step.updates]
     names = results[0] if results else dict.fromkeys(("loss", "grad_norm", "num_tokens"), 0.0)
     sums = {name: sum(result.get(name, 0.0) for result in results) for name in names}
     averaged = {name: value / max(1, len(results)) for name, value in sums.items()}
@@ -176,7 +189,7 @@ def run_step(learner: Learner, objective: Objective, step: Step, phases: Phases)
 
 
 def update(
-    learner: Learner, objective: Objective, work: Update, temperature: float, phases: Phases
+    learner: Learner, objective: Objective, work: Update, temperature: float, meter: Meter
 ) -> Values:
     """One optimizer update from gradients accumulated over micro-batches and processes.
 
@@ -184,14 +197,15 @@ def update(
     Gradients that are not finite are dropped and the update is skipped.
     """
     sums: dict[str, torch.Tensor] = {}
-    with phases.time("forward_backward"):
+    with meter.time("forward_backward"):
         for batch in work.micro_batches:
+            meter.count(batch)
             for name, value in backward(learner, objective, batch, work, temperature).items():
                 sums[name] = sums[name] + value if name in sums else value
         grad_norm = learner.gradient_norm()
     metrics = dict(zip(sums, learner.total(list(sums.values())), strict=True))
     metrics["grad_norm"] = grad_norm
-    with phases.time("optimizer"):
+    with meter.time("optimizer"):
         if math.isfinite(grad_norm) and math.isfinite(metrics["loss"]):
             learner.apply_gradients()
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,16 +39,22 @@ class MetricsLog:
         """Append one step's line to each file; both hold the 1-based `step`."""
         for path, values in ((self.metrics_path, metrics), (self.timing_path, timing)):
             with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(dict(values)) + "\n")
+                file.write(json.dumps({k: _written(v) for k, v in values.items()}) + "\n")
         self._trackers.log(int(metrics["step"]), {**timing, **metrics})
 
     def series(self, name: str) -> list[float]:
         """What was logged under a name, in the order of the steps."""
-        return [line[name] for line in _lines(self.metrics_path) if name in line]
+        values = (line.get(name) for line in _lines(self.metrics_path))
+        return [value for value in values if value is not None]
 
     def close(self) -> None:
         """Let the trackers send what they still hold."""
         self._trackers.close()
+
+
+def _written(value: float) -> float | None:
+    """JSON has no infinities and no NaN: null stands for them."""
+    return value if math.isfinite(value) else None
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -102,9 +102,12 @@ def shard(
     Weights, gradients' sums and the optimizer stay in float32; layers compute in `dtype`.
     """
     policy = MixedPrecisionPolicy(
-        param_dtype=None if dtype == torch.float32 else dtype, reduce_dtype=torch.float32
+        param_dtype=None if dtype == torch.float32 else dtype,
+        reduce_dtype=torch.float32,
+        cast_forward_inputs=False,  # the forward pass runs under autocast as in one process
     )
-    offload = CPUOffloadPolicy() if parallelism.cpu_offload else OffloadPolicy()
+    offloaded = CPUOffloadPolicy(pin_memory=device.type == "cuda")
+    offload = offloaded if parallelism.cpu_offload else OffloadPolicy()
     spread = partial(
         fully_shard,
         mesh=_mesh(parallelism, world, device),
