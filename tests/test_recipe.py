@@ -243,3 +243,24 @@ def test_conventions_of_the_verifier_are_an_inline_table():
 def test_an_unknown_convention_names_the_nearest():
     with pytest.raises(RecipeError, match="no convention 'rounding'; the nearest is 'rounded_d"):
         recipe(verify={"conventions": {"rounding": 0}})
+
+
+def test_adapters_are_off_unless_a_rank_is_given():
+    assert Recipe.model_construct().lora.rank == 0
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"lora": {"base_bits": 4}}, "base_bits is 4 and lora.rank is 0"),
+        ({"lora": {"base_bits": 4, "rank": 8}, "run": {"device": "cpu"}}, "it needs CUDA"),
+        ({"lora": {"base_bits": 4, "rank": 8}, "parallel": {"cpu_offload": True}}, "not moved"),
+        ({"lora": {"rank": 8}, "optimizer": {"name": "muon"}}, "'muon' and lora.rank is 8; "),
+        ({"lora": {"rank": 8, "targets": []}}, "lora.targets is"),
+        ({"lora": {"rank": 8, "base_bits": 8}}, "lora.base_bits is 8"),
+        ({"lora": {"rank": -1}}, "lora.rank is -1"),
+    ],
+)
+def test_adapters_that_cannot_be_are_an_error(sections, message):
+    with pytest.raises(RecipeError, match=message):
+        recipe(**sections)

@@ -156,7 +156,8 @@ def _stage(stage: str, newest: str) -> list[Step]:
 def _training(stage: str, reads: Mapping[str, str]) -> Step:
     sampling = (*SAMPLER, "verify") if stage == "rlvr" else ()
     sources = _no_files if stage == "pretrain" else _base(reads)
-    keys = (*TRAINING, *sampling, stage)
+    lora = () if stage == "pretrain" else ("lora",)
+    keys = (*TRAINING, *lora, *sampling, stage)
     return Step(stage, _verb(stage), reads, keys, sources, shared=True)
 
 

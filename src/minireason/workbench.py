@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import heapq
+import os
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 
+from minireason.errors import RecipeError
+from minireason.model.adapters import (
+    LoraSettings,
+    adapter_weights,
+    add_adapters,
+    is_adapted,
+    merge_adapters,
+    save_adapters,
+)
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel, choose_device, load_model, save_model
+from minireason.model.quantized import Bits
 from minireason.model.threads import use_threads
 from minireason.recipe import Recipe, Training, longest_context
 from minireason.records import Message, Question, Rollout, Verdict, read_records
@@ -31,15 +43,26 @@ from minireason.train.validation import Validation
 from minireason.verify.rollouts import verify_rollouts
 from minireason.verify.verifier import open_verifier
 
+ADAPTER = "adapter"
+WITH_DROPOUT = ("midtrain", "sft")
 
-def open_model(step: StepContext) -> LanguageModel:
+
+def open_model(step: StepContext, bits: Bits = 32) -> LanguageModel:
     """The model of the step's `model` input, or the recipe's base where it has none."""
     use_threads(step.recipe.run.threads)
-    folder = step.inputs.get("model")
-    base = str(folder) if folder else step.recipe.model.base
-    run, rope = step.recipe.run, step.recipe.model.rope
-    context = longest_context(step.recipe)
-    return load_model(base, choose_device(run.device), run.dtype, rope=rope, context=context)
+    if bits == 4 and step.world.size > 1:
+        raise RecipeError(
+            f"lora.base_bits is 4 and there are {step.world.size} processes; weights in 4 bits are "
+            "not sharded: run one process, or set lora.base_bits = 32"
+        )
+    run = step.recipe.run
+    return _load(step, choose_device(run.device), run.dtype, bits)
+
+
+def _load(step: StepContext, device: str, dtype: str, bits: Bits) -> LanguageModel:
+    base = str(step.inputs.get("model") or step.recipe.model.base)
+    rope, context = step.recipe.model.rope, longest_context(step.recipe)
+    return load_model(base, device, dtype, rope=rope, context=context, bits=bits)
 
 
 def open_policy(recipe: Recipe, language_model: LanguageModel, name: str) -> PolicyTeacher:
@@ -101,9 +124,31 @@ def layout(settings: Training) -> Layout:
     )
 
 
+def adapt(step: StepContext, language_model: LanguageModel) -> None:
+    """Put the recipe's adapters into the model, as they are when the stage begins, if it has any.
+
+    The same in every process.
+    """
+    lora, stage = step.recipe.lora, step.folder.name
+    if not lora.rank or stage == "pretrain":
+        return
+    settings = LoraSettings(
+        rank=lora.rank,
+        alpha=lora.alpha,
+        dropout=lora.dropout if stage in WITH_DROPOUT else 0.0,
+        targets=tuple(lora.targets),
+        seed=derive_seed(step.recipe.run.seed, "lora", stage),
+    )
+    add_adapters(language_model.model, settings)
+
+
 def open_learner(step: StepContext, language_model: LanguageModel, learning_rate: float) -> Learner:
-    """The model ready to be trained, over the processes there are; it is sharded in place."""
+    """The model ready to be trained, over the processes there are.
+
+    It gets its adapters and is sharded in place.
+    """
     recipe = step.recipe
+    adapt(step, language_model)
     settings = OptimizerSettings(
         learning_rate=learning_rate, seed=recipe.run.seed, **recipe.optimizer.model_dump()
     )
@@ -137,7 +182,29 @@ def fit(
         watcher = Watcher(show, step.progress.say, trackers)
         train(learner, source, objective, step.folder, watcher, validation)
     learner.model.eval()
-    weights = learner.whole_weights() if learner.is_sharded else None
+    if is_adapted(learner.model):
+        _save_merged(step, learner.model)
+    else:
+        weights = learner.whole_weights() if learner.is_sharded else None
+        if step.world.is_main:
+            save_model(language_model, step.folder, weights)
     if step.world.is_main:
-        save_model(language_model, step.folder, weights)
         remove(step.folder / "checkpoints")
+
+
+def _save_merged(step: StepContext, model: Any) -> None:
+    """Save the adapters, then what they make of their base, which is loaded again: the one that
+    was trained on may be sharded, or rounded to 4 bits.
+
+    The adapters' config names their base as the recipe does, or the stage before by its path from
+    the adapters' folder.
+    """
+    weights = adapter_weights(model)
+    if not step.world.is_main:
+        return
+    folder, earlier = step.folder / ADAPTER, step.inputs.get("model")
+    base = os.path.relpath(earlier, folder) if earlier else step.recipe.model.base
+    save_adapters(model, weights, folder, base)
+    whole = _load(step, "cpu", "float32", bits=32)
+    merge_adapters(whole.model, folder)
+    save_model(whole, step.folder)

@@ -27,6 +27,7 @@ from minireason.model.head import head_form
 from minireason.model.logprobs import HeadForm
 from minireason.model.packed import keeps_apart
 from minireason.model.precision import compute_in_bfloat16
+from minireason.model.quantized import Bits, four_bits
 from minireason.model.rope import Rope, pin_rope, share_frequencies
 from minireason.model.source import local_folder
 
@@ -65,13 +66,18 @@ def load_model(
     *,
     rope: Rope = "auto",
     context: int | None = None,
+    bits: Bits = 32,
 ) -> LanguageModel:
     """Load a causal language model and its tokenizer; a hub id is downloaded.
 
     Weights are float32 whatever the checkpoint's type; `dtype` is what the forward pass computes
-    in. `rope` and `context` choose the LongRoPE regime (see `pin_rope`). Remote code is never run;
-    pickled or missing weights, and a model that packed training cannot serve exactly, are refused.
+    in. `rope` and `context` choose the LongRoPE regime (see `pin_rope`). With `bits` 4 the linear
+    layers inside the model are quantised and frozen. Remote code is never run; pickled or missing
+    weights, and a model that packed training cannot serve exactly, are refused.
     """
+    held: dict[str, Any] = {"dtype": torch.float32}
+    if bits == 4:
+        held |= {"quantization_config": four_bits(device), "device_map": {"": device}}
     source = str(local_folder(base) or base)
     transformers.utils.logging.disable_progress_bar()  # one bar is enough: ours
     try:
@@ -81,7 +87,7 @@ def load_model(
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
             config=config,
-            dtype=torch.float32,
+            **held,
             attn_implementation=ATTENTION,
             use_safetensors=True,
             output_loading_info=True,
@@ -96,19 +102,21 @@ def load_model(
         )
     share_frequencies(model)
     model.config.use_cache = False  # a cache in training would switch packing off silently
-    model.to(device)
+    if bits == 32:
+        model.to(device)
     language_model = LanguageModel(model, tokenizer)
-    _require_trainable(language_model, base)
+    _require_trainable(language_model, base, bits)
     if dtype == "bfloat16":
         compute_in_bfloat16(model)
     return language_model
 
 
-def _require_trainable(language_model: LanguageModel, base: str) -> None:
+def _require_trainable(language_model: LanguageModel, base: str, bits: Bits) -> None:
     """Refuse what packed training or the sampler would get wrong, before anything is trained."""
     try:
         _ = language_model.head
-        is_apart = keeps_apart(language_model.model)
+        # beside 4-bit weights the products are in bfloat16, which rounds by one part in 256
+        is_apart = keeps_apart(language_model.model, 1e-3 if bits == 32 else 3e-2)
     except (ValueError, TypeError, MissingError) as error:
         raise MissingError(f"cannot train the model {base}: {_line(error)}") from error
     if not is_apart:

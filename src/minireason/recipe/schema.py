@@ -9,6 +9,7 @@ from pydantic import model_validator
 from minireason.recipe.data import Curate, Judge, Questions, RolloutSettings, Verify
 from minireason.recipe.training import (
     Dpo,
+    Lora,
     Midtrain,
     Optimizer,
     Parallel,
@@ -88,6 +89,7 @@ class Recipe(Section):
     curate: Curate = Curate()
     optimizer: Optimizer = Optimizer()
     parallel: Parallel = Parallel()
+    lora: Lora = Lora()
     pretrain: Pretrain = Pretrain()
     midtrain: Midtrain = Midtrain()
     sft: Sft = Sft()
@@ -128,7 +130,26 @@ class Recipe(Section):
                 f"rlvr.min_pass_rate is {self.rlvr.min_pass_rate}, above rlvr.max_pass_rate "
                 f"({self.rlvr.max_pass_rate}); no prompt could pass"
             )
+        self._require_lora()
         return self
+
+    def _require_lora(self) -> None:
+        """What cannot be with adapters, or only with them."""
+        lora = self.lora
+        if lora.rank and self.optimizer.name == "muon":
+            raise ValueError(
+                f"optimizer.name is 'muon' and lora.rank is {lora.rank}; Muon is for whole "
+                "matrices, not for the two factors of an update: take 'adamw', or lora.rank = 0"
+            )
+        if lora.base_bits == 32:
+            return
+        for is_wrong, given in (
+            (lora.rank == 0, "lora.rank is 0: weights in 4 bits cannot be trained"),
+            (self.run.device == "cpu", "run.device is 'cpu': it needs CUDA"),
+            (self.parallel.cpu_offload, "parallel.cpu_offload is true: such weights are not moved"),
+        ):
+            if is_wrong:
+                raise ValueError(f"lora.base_bits is 4 and {given}; change that, or give 32 bits")
 
 
 def longest_context(recipe: Recipe) -> int:

@@ -46,6 +46,25 @@ class Parallel(Section):
     """Compile the layers with torch.compile."""
 
 
+class Lora(Section):
+    rank: Count = 0
+    """Train adapters of this rank (LoRA, arXiv 2106.09685) in place of the weights, which stay as
+    they are until the adapters are merged at a stage's end; 0 trains the weights themselves.
+    Adapters want about ten times the learning rate. Pre-training has none."""
+    alpha: Annotated[float, Field(gt=0)] = 32.0
+    """The adapters' product is multiplied by `alpha` over `rank`."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout before the adapters, in mid-training and SFT. DPO and RLVR have none: they compare
+    log-probabilities with those of a model without it."""
+    targets: Annotated[list[str], Field(min_length=1)] = ["all-linear"]
+    """Linear layers with an adapter, by the last part of their names (`qkv_proj`), or `all-linear`:
+    all but the head."""
+    base_bits: Literal[32, 4] = 32
+    """Bits a weight of the frozen base while adapters train: 4 is QLoRA (arXiv 2305.14314), which
+    needs CUDA, bitsandbytes and one process, and has not been run on a GPU yet. The adapters are
+    merged into the base in 32."""
+
+
 class Training(Section):
     """What every stage sets for itself."""
 

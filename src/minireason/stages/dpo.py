@@ -127,7 +127,7 @@ def student_groups(step: StepContext, policy: PolicyTeacher) -> NamedGroups:
 def dpo(step: StepContext) -> Counts:
     """Train the stage-2 model to prefer the chosen responses."""
     settings = step.recipe.dpo
-    language_model = open_model(step)
+    language_model = open_model(step, step.recipe.lora.base_bits)
     chat = Chat(language_model.tokenizer)
     preferences = read_records(step.inputs["pairs"] / "pairs", Pair)
     units: list[Unit] = [

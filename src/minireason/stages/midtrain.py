@@ -28,7 +28,7 @@ from minireason.workbench import conversation, fit, layout, open_learner, open_m
 def midtrain(step: StepContext) -> Counts:
     """Train the base model on the curated mid-training set."""
     settings = step.recipe.midtrain
-    language_model = open_model(step)
+    language_model = open_model(step, step.recipe.lora.base_bits)
     chat = Chat(language_model.tokenizer)
     examples = read_records(step.inputs["data"] / "midtrain", Example)
     seed = step.recipe.run.seed

@@ -18,6 +18,7 @@ from typing import Any
 
 from minireason.curate.judged import judged_groups
 from minireason.curate.prompts import PromptSelection, select_prompts
+from minireason.model.adapters import base_alone, is_adapted
 from minireason.records import (
     Group,
     Prompt,
@@ -45,6 +46,7 @@ from minireason.train.schedule import annealed_temperature
 from minireason.verify.rollouts import reference
 from minireason.verify.verifier import Verifier, open_verifier
 from minireason.workbench import (
+    adapt,
     fit,
     judged_rollouts,
     open_learner,
@@ -93,12 +95,18 @@ def try_prompts(step: StepContext, policy: PolicyTeacher) -> Counts:
 def rlvr(step: StepContext) -> Counts:
     """Train the stage-3 model on its own responses to the selected prompts."""
     settings = step.recipe.rlvr
-    language_model = open_model(step)
+    language_model = open_model(step, step.recipe.lora.base_bits)
     selected = read_records(step.inputs["prompts"] / "prompts.parquet", Prompt)
     objective = Grpo(settings.clip_low, settings.clip_high, settings.kl_weight)
-    reference = open_model(step).model if settings.kl_weight > 0 else None
     learner = open_learner(step, language_model, settings.learning_rate)
-    sampled_from = open_model(step) if learner.is_sharded else language_model
+    sampled_from = language_model
+    if learner.is_sharded:
+        sampled_from = open_model(step)
+        adapt(step, sampled_from)
+    reference = None
+    if settings.kl_weight > 0:  # without its adapters, the model is the stage's starting one
+        shared = is_adapted(sampled_from.model)
+        reference = sampled_from.model if shared else open_model(step).model
     policy = open_policy(step.recipe, sampled_from, "policy")
     with open_verifier(**step.recipe.verify.model_dump()) as verifier:
         source = RolloutSource(step, learner, policy, selected, verifier, reference)
@@ -254,7 +262,8 @@ class RolloutSource:
     def _with_reference(self, units: list[Unit], temperature: float) -> list[Unit]:
         longest = max(map(unit_length, units))
         size = self.settings.micro_batch_size
-        scored = score_units(self.reference, units, longest, size, temperature)
+        with base_alone(self.reference):
+            scored = score_units(self.reference, units, longest, size, temperature)
         return [
             [replace(s, values={**s.values, "reference_logprobs": logprobs.tolist()})]
             for (s,), (logprobs,) in zip(units, scored, strict=True)

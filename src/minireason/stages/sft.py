@@ -25,7 +25,7 @@ from minireason.workbench import conversation, fit, layout, open_learner, open_m
 def sft(step: StepContext) -> Counts:
     """Fine-tune the mid-trained model on the curated SFT set."""
     settings = step.recipe.sft
-    language_model = open_model(step)
+    language_model = open_model(step, step.recipe.lora.base_bits)
     chat = Chat(language_model.tokenizer)
     examples = read_records(step.inputs["data"] / "sft", Example)
     units = targeted(chat, examples, settings.loss_on)

@@ -39,8 +39,11 @@ class Checkpoints:
         self.folder, self.learner, self.keep = folder, learner, keep
         # one process needs no process group, and torch says so at every save
         warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
-        has_frozen = not all(p.requires_grad for p in learner.model.parameters())
-        self._options = StateDictOptions(ignore_frozen_params=has_frozen, strict=not has_frozen)
+        named = learner.model.named_parameters(remove_duplicate=False)
+        self._frozen = {name for name, parameter in named if not parameter.requires_grad}
+        self._options = StateDictOptions(
+            ignore_frozen_params=bool(self._frozen), strict=not self._frozen
+        )
         self._writing: Future[None] | None = None
         self._group: Any = None
 
@@ -50,9 +53,7 @@ class Checkpoints:
         self.wait()
         if target.exists():
             return
-        model, optimizer = get_state_dict(
-            self.learner.model, self.learner.optimizers, options=self._options
-        )
+        model, optimizer = self._state()
         self._write(target, {"model": model, "optimizer": optimizer}, {"step": step, **state})
 
     def save_best(self, step: int) -> None:
@@ -61,7 +62,7 @@ class Checkpoints:
         self.wait()
         if target.exists():
             return
-        weights = get_model_state_dict(self.learner.model, options=self._options)
+        weights = self._weights()
         self._write(target, {"model": weights}, {"step": step})
 
     def wait(self) -> None:
@@ -80,9 +81,7 @@ class Checkpoints:
         latest = self.latest()
         if latest is None:
             return {"step": 0}
-        model, optimizer = get_state_dict(
-            self.learner.model, self.learner.optimizers, options=self._options
-        )
+        model, optimizer = self._state()
         state: dict[str, Any] = {"model": model, "optimizer": optimizer}
         load(state, checkpoint_id=latest)
         set_state_dict(
@@ -100,7 +99,7 @@ class Checkpoints:
         best = self.latest("best")
         if best is None:
             return
-        state = {"model": get_model_state_dict(self.learner.model, options=self._options)}
+        state = {"model": self._weights()}
         load(state, checkpoint_id=best)
         set_model_state_dict(self.learner.model, state["model"], options=self._options)
 
@@ -109,6 +108,18 @@ class Checkpoints:
 
     def _whole(self, kind: str) -> list[Path]:
         return [p for p in self.folder.glob(f"{kind}-*") if p.suffix != ".partial"]
+
+    def _weights(self) -> dict[str, Any]:
+        return self._trained(get_model_state_dict(self.learner.model, options=self._options))
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        learner = self.learner
+        model, optimizer = get_state_dict(learner.model, learner.optimizers, options=self._options)
+        return self._trained(model), optimizer
+
+    def _trained(self, weights: dict[str, Any]) -> dict[str, Any]:
+        """Without the frozen ones, of which torch leaves out only the first of two tied names."""
+        return {name: weight for name, weight in weights.items() if name not in self._frozen}
 
     def _write(self, target: Path, tensors: dict[str, Any], state: dict[str, Any]) -> None:
         partial = target.with_suffix(".partial")
