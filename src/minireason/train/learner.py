@@ -107,5 +107,7 @@ class Learner:
             return
         with torch.no_grad():
             for mine, theirs in zip(self.model.parameters(), model.parameters(), strict=True):
+                if not mine.requires_grad:
+                    continue  # a frozen base is what it was
                 whole: Any = mine.detach()
                 theirs.copy_(whole.full_tensor() if hasattr(whole, "full_tensor") else whole)
