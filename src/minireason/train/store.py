@@ -3,9 +3,9 @@
 A store is a folder of parts, each of some ten thousand units and written whole or not at all:
 
     part-00000/ids.bin         int32, the tokens of all sequences, end to end
-               sequences.npy   int64 [S, 3], each sequence's first token, its tokens and targets
-               units.npy       int64 [U, 2], each unit's first sequence, whether it is held out
-               names.npy       strings [U]
+               sequences.npy   int64, a row for each: its first token, its tokens, its targets
+               units.npy       int64, a row for each: its first sequence, whether it is held out
+               names.npy       a string for each unit
 
 What a process holds in memory is a few numbers a unit; the pages of the files belong to the
 machine, which shares them between processes and drops them when memory is short.
@@ -115,6 +115,20 @@ class _Parts:
         counts = ([len(p.units) for p in parts], [len(p.sequences) for p in parts])
         return _Parts(parts, *(np.cumsum([0, *sizes]) for sizes in counts))
 
+    @property
+    def num_targets(self) -> np.ndarray:
+        """Targets of every sequence."""
+        return np.concatenate([part.sequences[:, 2] for part in self.parts])
+
+    @property
+    def first_of_units(self) -> np.ndarray:
+        """The first sequence of every unit, and the number of all sequences."""
+        befores = self.first_sequences.tolist()
+        firsts = [
+            part.units[:, 0] + before for part, before in zip(self.parts, befores, strict=False)
+        ]
+        return np.concatenate([*firsts, self.first_sequences[-1:]])
+
     def find(self, unit: int) -> tuple[int, int]:
         """The part that holds a unit, and its number there."""
         part = int(np.searchsorted(self.first_units, unit, side="right")) - 1
@@ -163,17 +177,15 @@ class TokenStore(Sequence[Unit]):
         if isinstance(at, slice):
             return self.take(at)
         number, unit = self.files.find(int(self.indices[at]))
-        part, before = self.files.parts[number], int(self.files.first_sequences[number])
-        return [
-            TokenSequence(*part.sequence(n), self._values_of(before + n, part.sequence(n)[1]))
-            for n in part.sequences_of(unit)
-        ]
+        return [self._sequence(number, n) for n in self.files.parts[number].sequences_of(unit)]
 
-    def _values_of(self, sequence: int, num_targets: int) -> dict[str, np.ndarray]:
-        return {
-            name: kept.values[kept.starts[sequence] : kept.starts[sequence] + num_targets]
-            for name, kept in self.values.items()
-        }
+    def _sequence(self, part: int, number: int) -> TokenSequence:
+        ids, num_targets = self.files.parts[part].sequence(number)
+        values = {}
+        for name, kept in self.values.items():
+            start = kept.starts[self.files.first_sequences[part] + number]
+            values[name] = kept.values[start : start + num_targets]
+        return TokenSequence(ids, num_targets, values)
 
     @property
     def names(self) -> Sequence[str]:
@@ -182,21 +194,13 @@ class TokenStore(Sequence[Unit]):
 
     def with_values(self, name: str, file: Path) -> TokenStore:
         """The same units with the file's values (`write_values`) for their target tokens."""
-        every = np.concatenate([part.sequences[:, 2] for part in self.files.parts])
-        firsts = np.concatenate(
-            [
-                part.units[:, 0] + before
-                for part, before in zip(
-                    self.files.parts, self.files.first_sequences[:-1], strict=True
-                )
-            ]
-        )
-        counts = np.diff([*firsts, len(every)])[self.indices]
-        mine = np.repeat(firsts[self.indices] - np.cumsum(counts) + counts, counts)
-        mine += np.arange(len(mine))
-        starts = np.full(len(every), -1, dtype=np.int64)
-        starts[mine] = np.cumsum(every[mine]) - every[mine]
-        expected, found = int(every[mine].sum()), file.stat().st_size // VALUE.itemsize
+        targets, firsts = self.files.num_targets, self.files.first_of_units
+        counts = np.diff(firsts)[self.indices]
+        chosen = np.repeat(firsts[self.indices] - np.cumsum(counts) + counts, counts)
+        chosen += np.arange(len(chosen))  # the numbers of this view's sequences
+        starts = np.full(len(targets), -1, dtype=np.int64)
+        starts[chosen] = np.cumsum(targets[chosen]) - targets[chosen]
+        expected, found = int(targets[chosen].sum()), file.stat().st_size // VALUE.itemsize
         if found != expected:
             raise DataError(f"{file} holds {found} values for {expected} target tokens; delete it")
         values = np.asarray(np.memmap(file, dtype=VALUE, mode="r"))
