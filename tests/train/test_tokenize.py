@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from minireason.errors import DataError
 from minireason.records import Example, write_records
 from minireason.train import tokenize
 from minireason.train.packing import TokenSequence
@@ -92,6 +93,13 @@ def test_several_processes_write_one_store_and_each_reads_all(
     assert [e.num_seen for e in encoders] == [12, 7, 6]
     for rank in range(3):
         assert_whole(stores[rank])
+
+
+def test_the_parts_of_another_source_are_an_error(source: Path, tmp_path: Path) -> None:
+    write_store(tmp_path / "tokens", source, Example, Encoder())
+    (source / "part-00001.parquet").unlink()
+    with pytest.raises(DataError, match="tokens holds 13 of 10 examples; delete it"):
+        write_store(tmp_path / "tokens", source, Example, Encoder())
 
 
 def test_progress_counts_examples_the_kept_ones_too(source: Path, tmp_path: Path) -> None:

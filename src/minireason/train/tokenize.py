@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from minireason.errors import DataError
 from minireason.progress import Advance
 from minireason.records import RecordsPart, iter_part, records_in_parts
 from minireason.train.store import Entry, TokenStore, write_part
@@ -33,7 +34,7 @@ def write_store(
     """The store of a source's records, after writing what parts of it are not there.
 
     Of W processes, number r writes every W-th part from the r-th; all must call it, and each gets
-    the whole store.
+    the whole store. Raises DataError where the parts are of another source.
     """
     parts = records_in_parts(source, PART_SIZE)
     paths = [folder / f"part-{number:05d}" for number in range(len(parts))]
@@ -46,7 +47,10 @@ def write_store(
         done += part.num_records
         advance(done, total, "examples")
     world.wait()
-    return TokenStore.open(paths)
+    store = TokenStore.open(paths)
+    if len(store) != (expected := sum(part.num_records for part in parts)):
+        raise DataError(f"{folder} holds {len(store)} of {expected} examples; delete it")
+    return store
 
 
 def _shown(advance: Advance, before: int, total: int, done: int) -> None:
