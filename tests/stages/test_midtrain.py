@@ -48,7 +48,10 @@ def test_split_rows_train_on_examples_longer_than_a_row_and_leave_no_tokens_behi
     counts = midtrain(step)
     num_held_out = sum(is_held_out.values())
     assert counts["in"] == NUM_EXAMPLES and counts["dropped: overlong"] == 0
-    assert (counts["out"], counts["held out"]) == (NUM_EXAMPLES - num_held_out, num_held_out)
+    assert (counts["out"], counts["dropped: held out"]) == (
+        NUM_EXAMPLES - num_held_out,
+        num_held_out,
+    )
     lines = [json.loads(line) for line in (step.folder / "metrics.jsonl").open()]
     trained = sum(length for name, length in lengths.items() if not is_held_out[name])
     num_rows = (trained + 14) // 16  # one token alone makes no row
