@@ -50,7 +50,7 @@ def base(tmp_path_factory):
         answer = {"role": "assistant", "content": f"\\boxed{{{rng.choice('ABCD')}}}"}
         units.append([conversation(chat, [{"role": "user", "content": text}, answer])])
     layout = Layout(
-        seq_length=512, batch_size=4, micro_batch_size=4, packing=True, epochs=9, max_steps=40
+        seq_length=512, batch_size=4, micro_batch_size=4, packing="best-fit", epochs=9, max_steps=40
     )
     settings = OptimizerSettings(3e-3, 0.0, 0.9, 0.95, 1.0, 0.1, "constant", 1000)
     train(Learner(model, settings), PackedData(units, layout, seed=0), NextToken(), folder)

@@ -116,7 +116,7 @@ def test_a_missing_recipe_is_an_error_that_says_where_the_shipped_ones_are(tmp_p
     [
         ("sft.batch_size=3", "sft", "batch_size", 3),
         ("sft.learning_rate = 1e-4", "sft", "learning_rate", 1e-4),
-        ("sft.packing=true", "sft", "packing", True),
+        ("sft.packing=best-fit", "sft", "packing", "best-fit"),
         ("run.name=two words", "run", "name", "two words"),
         ('run.name="a=b"', "run", "name", "a=b"),
         ("model.base=/a/folder", "model", "base", "/a/folder"),
@@ -144,7 +144,25 @@ def test_an_override_of_another_form_is_an_error_that_shows_it(override):
 
 def test_an_override_of_an_unknown_key_names_the_nearest():
     with pytest.raises(RecipeError, match=r"the nearest is 'sft.packing'"):
-        load_recipe(ROOT / "recipes/smoke.toml", ["sft.pakcing=true"])
+        load_recipe(ROOT / "recipes/smoke.toml", ["sft.pakcing=none"])
+
+
+@pytest.mark.parametrize(
+    ("sections", "match"),
+    [
+        ({"sft": {"packing": "split"}}, "sft.packing is 'split' and sft.loss_on is 'response'"),
+        ({"dpo": {"packing": "split"}}, "dpo.packing is 'split'; a pair stays whole"),
+        ({"midtrain": {"packing": True}}, "midtrain.packing is True; input should be 'best-fit', "),
+    ],
+)
+def test_packing_that_a_stage_cannot_do_is_an_error(sections, match):
+    with pytest.raises(RecipeError, match=match):
+        recipe(**sections)
+
+
+def test_all_tokens_may_be_split():
+    found = recipe(sft={"packing": "split", "loss_on": "all"}, midtrain={"packing": "split"})
+    assert (found.sft.packing, found.midtrain.packing) == ("split", "split")
 
 
 PAPER = {
@@ -155,13 +173,13 @@ PAPER = {
     "midtrain.batch_size": 128,
     "midtrain.learning_rate": 1e-5,
     "midtrain.epochs": 5,
-    "midtrain.packing": True,
+    "midtrain.packing": "best-fit",
     "optimizer.warmup_ratio": 0.1,
     "sft.seq_length": 20 * 1024,
     "sft.batch_size": 128,
     "sft.learning_rate": 1e-5,
     "sft.epochs": 5,
-    "sft.packing": False,
+    "sft.packing": "none",
     "dpo.seq_length": 16 * 1024,
     "dpo.learning_rate": 5e-7,
     "dpo.epochs": 1,

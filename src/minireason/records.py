@@ -234,6 +234,36 @@ def iter_records(path: Path, record: type[Record]) -> Iterator[Record]:
         yield from _iter_file(file, record)
 
 
+@dataclass(frozen=True, slots=True)
+class RecordsPart:
+    """A run of records: some row groups, each by its file and its number there."""
+
+    row_groups: Sequence[tuple[Path, int]]
+    num_records: int
+
+
+def records_in_parts(path: Path, size: int) -> list[RecordsPart]:
+    """The records of a Parquet file or folder in parts of `size`, to the nearest row group."""
+    parts: list[RecordsPart] = []
+    row_groups: list[tuple[Path, int]] = []
+    count = 0
+    for file in parquet_files(path):
+        metadata = _opened(file).metadata
+        for number in range(metadata.num_row_groups):
+            row_groups.append((file, number))
+            count += metadata.row_group(number).num_rows
+            if count >= size:
+                parts.append(RecordsPart(row_groups, count))
+                row_groups, count = [], 0
+    return [*parts, RecordsPart(row_groups, count)] if count else parts
+
+
+def iter_part(part: RecordsPart, record: type[Record]) -> Iterator[Record]:
+    """Stream the records of a part."""
+    for file, number in part.row_groups:
+        yield from _iter_file(file, record, [number])
+
+
 def parquet_files(path: Path) -> Sequence[Path]:
     """The file itself, or the `*.parquet` shards of a folder in name order."""
     if not path.exists():
@@ -244,10 +274,19 @@ def parquet_files(path: Path) -> Sequence[Path]:
     return files
 
 
-def _iter_file(file: Path, record: type[Record]) -> Iterator[Record]:
-    fields = dataclasses.fields(record)  # type: ignore[arg-type]
+def _opened(file: Path) -> pq.ParquetFile:
     try:
-        parquet = pq.ParquetFile(file)
+        return pq.ParquetFile(file)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{file} is not a readable Parquet file: {error}") from error
+
+
+def _iter_file(
+    file: Path, record: type[Record], row_groups: Sequence[int] | None = None
+) -> Iterator[Record]:
+    fields = dataclasses.fields(record)  # type: ignore[arg-type]
+    parquet = _opened(file)
+    try:
         names = set(parquet.schema_arrow.names)
         missing = [f.name for f in fields if f.name not in names and _is_required(f)]
         if missing:
@@ -256,7 +295,7 @@ def _iter_file(file: Path, record: type[Record]) -> Iterator[Record]:
                 f"it has {', '.join(sorted(names))}"
             )
         columns = [f.name for f in fields if f.name in names]
-        for batch in parquet.iter_batches(ROW_GROUP, columns=columns):
+        for batch in parquet.iter_batches(ROW_GROUP, row_groups, columns):
             for row in batch.to_pylist():
                 yield record(**row)
     except (pa.ArrowException, OSError) as error:

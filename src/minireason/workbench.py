@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 from minireason.errors import RecipeError
@@ -31,19 +33,24 @@ from minireason.rollout.sampling import SamplingParams
 from minireason.runfolder import remove
 from minireason.seeding import derive_seed
 from minireason.step import StepContext
-from minireason.train.data import Layout, StepSource
+from minireason.train.data import Layout, StepSource, within_length
 from minireason.train.learner import Learner
 from minireason.train.loop import Watcher, train
 from minireason.train.objectives import Objective
 from minireason.train.optimizer import OptimizerSettings
 from minireason.train.packing import TokenSequence
 from minireason.train.parallel import Parallelism
+from minireason.train.store import TokenStore
+from minireason.train.tokenize import Encode, write_store
 from minireason.train.tracking import open_trackers
 from minireason.train.validation import Validation
 from minireason.verify.rollouts import verify_rollouts
 from minireason.verify.verifier import open_verifier
 
+T = TypeVar("T")
+
 ADAPTER = "adapter"
+TOKENS = "tokens"
 WITH_DROPOUT = ("midtrain", "sft")
 
 
@@ -108,9 +115,29 @@ def judged_rollouts(
 
 def conversation(chat: Chat, messages: Sequence[Message]) -> TokenSequence:
     """Tokens of a conversation whose last message, the response, is the target."""
-    prompt = chat.prompt_ids(messages[:-1])
-    response = chat.response_ids(messages[-1]["content"])
-    return TokenSequence([*prompt, *response], num_targets=len(response))
+    return next(conversations(chat, [messages]))
+
+
+def conversations(chat: Chat, several: Sequence[Sequence[Message]]) -> Iterator[TokenSequence]:
+    """`conversation` of each, tokenised together."""
+    for prompt, response in chat.conversations(several):
+        yield TokenSequence(np.array([*prompt, *response], dtype=np.int32), len(response))
+
+
+def stored_tokens(
+    step: StepContext, source: Path, record: type[T], encode: Encode[T]
+) -> TokenStore:
+    """The tokens of a source's records, in the step's `tokens` until it ends."""
+    with step.progress.track(f"{step.folder.name}: tokens") as advance:
+        return write_store(step.folder / TOKENS, source, record, encode, step.world, advance)
+
+
+def fitting(tokens: TokenStore, settings: Training) -> TokenStore:
+    """The units that a row can hold; all of them where rows are cut from what is end to end."""
+    if settings.packing == "split":
+        return tokens
+    kept, _ = within_length(tokens, tokens.names, settings.seq_length, settings.overlong)
+    return tokens.take(kept)
 
 
 def layout(settings: Training) -> Layout:
@@ -165,7 +192,8 @@ def fit(
     objective: Objective,
     validation: Validation | None = None,
 ) -> None:
-    """Train from where the step was, save the model in the step's folder, drop the checkpoints."""
+    """Train from where the step was, save the model in the step's folder, and drop
+    checkpoints and tokens."""
     label = step.folder.name
     with step.progress.track(label) as advance:
 
@@ -190,6 +218,7 @@ def fit(
             save_model(language_model, step.folder, weights)
     if step.world.is_main:
         remove(step.folder / "checkpoints")
+        remove(step.folder / TOKENS)
 
 
 def _save_merged(step: StepContext, model: Any) -> None:

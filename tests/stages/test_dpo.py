@@ -11,11 +11,10 @@ from minireason.model.load import load_model, save_model
 from minireason.progress import Progress
 from minireason.recipe_file import parse_recipe
 from minireason.records import Pair, Question, Rollout, Verdict, read_records, write_records
-from minireason.stages.dpo import pairs, with_reference
+from minireason.stages.dpo import encoded, pairs, with_reference
 from minireason.step import StepContext
-from minireason.workbench import conversation
+from minireason.train.store import TokenStore, write_part
 
-IDS = ["teacher/a", "teacher/b"]
 USER = {"role": "user", "content": "What is 1 + 2?"}
 
 
@@ -41,20 +40,27 @@ def halved(language_model):
 
 
 @pytest.fixture
-def units(base):
+def units(base, step):
     chat = Chat(load_model(str(base)).tokenizer)
-    answers = [("\\boxed{3}", "\\boxed{4}, no doubt about it"), ("3", "")]
-    return [
-        [conversation(chat, [USER, {"role": "assistant", "content": a}]) for a in pair]
-        for pair in answers
+    answers = {"a": ("\\boxed{3}", "\\boxed{4}, no doubt about it"), "b": ("3", "")}
+    preferences = [
+        Pair(name, [USER], *([{"role": "assistant", "content": text}] for text in both))
+        for name, both in answers.items()
     ]
+    part = step.folder / "tokens" / "part-00000"
+    write_part(part, encoded(chat, preferences))
+    return TokenStore.open([part])
+
+
+def values(pairs):
+    return [s.values["reference_logprobs"].tolist() for pair in pairs for s in pair]
 
 
 def test_the_reference_is_the_starting_models_log_probability_of_every_token(step, base, units):
     transformers_own = AutoModelForCausalLM.from_pretrained(base)
-    for unit in with_reference(step, load_model(str(base)), IDS, units):
+    for unit in with_reference(step, load_model(str(base)), units):
         for sequence in unit:
-            ids = torch.tensor([sequence.ids])
+            ids = torch.tensor(sequence.ids, dtype=torch.long)[None]
             with torch.no_grad():
                 logprobs = transformers_own(ids).logits[0, :-1].log_softmax(-1)
             expected = logprobs.gather(1, ids[0, 1:, None])[-sequence.num_targets :, 0]
@@ -63,17 +69,17 @@ def test_the_reference_is_the_starting_models_log_probability_of_every_token(ste
 
 
 def test_the_reference_is_computed_once_and_stays(step, base, units):
-    first = with_reference(step, load_model(str(base)), IDS, units)
-    assert with_reference(step, halved(load_model(str(base))), IDS, units) == first
+    first = values(with_reference(step, load_model(str(base)), units))
+    assert values(with_reference(step, halved(load_model(str(base))), units)) == first
 
 
 def test_the_reference_of_another_starting_model_is_computed_again(step, base, units, tmp_path):
-    first = with_reference(step, load_model(str(base)), IDS, units)
+    first = values(with_reference(step, load_model(str(base)), units))
     other = tmp_path / "other"
     save_model(halved(load_model(str(base))), other)
     console = Console(file=StringIO(), width=200)
     changed = replace(step, inputs={"model": other}, progress=Progress(console))
-    again = with_reference(changed, load_model(str(other)), IDS, units)
+    again = values(with_reference(changed, load_model(str(other)), units))
     assert "of another model or of other pairs; they are computed again" in console.file.getvalue()
     assert [len(unit) for unit in again] == [len(unit) for unit in first]
     assert again != first

@@ -83,7 +83,7 @@ def test_a_long_run_tries_its_largest_batch_before_the_first_step(
         monkeypatch.setattr(loop, "REHEARSED_STEPS", 3 if rehearsed else 1000)
         seen.clear()
         learner = Looking(make_model(), SETTINGS)
-        data = PackedData(make_units(9), Layout(40, 1, 1, True, epochs=3), seed=0)
+        data = PackedData(make_units(9), Layout(40, 1, 1, "best-fit", epochs=3), seed=0)
         train(learner, data, NextToken(), folder)
         return learner.model, list(seen)
 
@@ -105,7 +105,7 @@ def test_a_dry_run_that_does_not_fit_ends_the_run_before_it_has_begun(
         def score(self, batch: MicroBatch, temperature: float, *, with_entropy: bool) -> Any:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    data = PackedData(make_units(9), Layout(40, 1, 1, True, epochs=3), seed=0)
+    data = PackedData(make_units(9), Layout(40, 1, 1, "best-fit", epochs=3), seed=0)
     with pytest.raises(MinireasonError, match="out of memory"):
         train(Small(make_model(), dataclasses.replace(SETTINGS)), data, NextToken(), tmp_path)
     assert (tmp_path / "metrics.jsonl").read_text() == ""

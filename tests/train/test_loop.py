@@ -24,7 +24,7 @@ from minireason.train.objectives.grpo import Grpo
 from minireason.train.objectives.next_token import NextToken
 from minireason.train.objectives.preference import Preference
 from minireason.train.optimizer import OptimizerSettings, build_optimizers
-from minireason.train.packing import MicroBatch, Unit, collate, pack, unit_length
+from minireason.train.packing import MicroBatch, Packing, Unit, collate, pack, unit_length
 
 SETTINGS = OptimizerSettings(
     learning_rate=1e-3,
@@ -161,13 +161,13 @@ def test_accumulated_adamw_updates_give_the_same_weights(
 def test_packed_data_and_unpacked_data_train_the_same(
     make_model: Callable[..., Any], make_units: Callable[..., Any]
 ) -> None:
-    def step(packing: bool, micro_batch_size: int) -> Any:
+    def step(packing: Packing, micro_batch_size: int) -> Any:
         layout = Layout(40, 100, micro_batch_size, packing, epochs=1)
         data = PackedData(make_units(12), layout, seed=1)
         assert data.num_steps == 1
         return gradients(make_model(), NextToken(), data.step(0).updates[0].micro_batches)
 
-    assert_same(step(True, 2), step(False, 5))
+    assert_same(step("best-fit", 2), step("none", 1))
 
 
 def test_the_first_step_is_adamw_s_by_hand(
@@ -293,7 +293,7 @@ class Breaking(NextToken):
 def test_an_update_that_is_not_finite_is_skipped_and_counted(
     make_model: Callable[..., Any], make_units: Callable[..., Any], tmp_path: Path
 ) -> None:
-    data = PackedData(make_units(20), Layout(40, 1, 1, True, epochs=1), seed=0)
+    data = PackedData(make_units(20), Layout(40, 1, 1, "best-fit", epochs=1), seed=0)
     lines: list[dict[str, float]] = []
     weights: list[torch.Tensor] = []
     learner = Learner(make_model(), replace(SETTINGS, max_skipped=3))
@@ -311,7 +311,7 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(
 def test_too_many_skipped_in_a_row_stop_with_the_batch_saved_and_the_checkpoint_kept(
     make_model: Callable[..., Any], make_units: Callable[..., Any], tmp_path: Path
 ) -> None:
-    data = PackedData(make_units(20), Layout(40, 1, 1, True, epochs=2), seed=0)
+    data = PackedData(make_units(20), Layout(40, 1, 1, "best-fit", epochs=2), seed=0)
     learner = Learner(make_model(), replace(SETTINGS, checkpoint_every=2, max_skipped=3))
     with pytest.raises(MinireasonError, match="not finite in 3 steps in a row, up to step 6"):
         train(learner, data, Breaking({4, 5, 6, 7, 8}), tmp_path)
@@ -327,7 +327,7 @@ def test_training_lowers_the_loss_and_reports_every_step(
     make_model: Callable[..., Any], make_units: Callable[..., Any], tmp_path: Path
 ) -> None:
     shown: list[tuple[int, int, float]] = []
-    data = PackedData(make_units(6), Layout(40, 2, 2, True, epochs=15), seed=0)
+    data = PackedData(make_units(6), Layout(40, 2, 2, "best-fit", epochs=15), seed=0)
     learner = Learner(make_model(), replace(SETTINGS, learning_rate=1e-2))
     watcher = Watcher(step=lambda n, of, metrics, timing: shown.append((n, of, metrics["loss"])))
     train(learner, data, NextToken(), tmp_path, watcher)

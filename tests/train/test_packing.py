@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minireason.train.packing import (
+    Packing,
     Piece,
     TokenSequence,
     Unit,
     collate,
     concatenate,
     cut,
+    lay_out,
     pack,
     unit_length,
 )
@@ -101,12 +103,12 @@ def slow_concatenate(lengths: list[int], capacity: int) -> list[list[tuple[int, 
 def test_concatenated_rows_are_those_of_a_tape_cut_in_rows(
     lengths: list[int], capacity: int
 ) -> None:
-    assert concatenate(lengths, capacity) == slow_concatenate(lengths, capacity)
+    assert list(concatenate(lengths, capacity)) == slow_concatenate(lengths, capacity)
 
 
 def test_concatenating_by_hand() -> None:
     # 0 0 0 0 0 | 0 1 1 1 2 | 2 2: the last token of unit 0 and the first of unit 2 stand alone
-    assert concatenate([6, 3, 3], 5) == [[(0, 0, 5)], [(1, 0, 3)], [(2, 1, 3)]]
+    assert list(concatenate([6, 3, 3], 5)) == [[(0, 0, 5)], [(1, 0, 3)], [(2, 1, 3)]]
 
 
 @given(st.lists(st.integers(2, 3 * CAPACITY), min_size=1, max_size=30))
@@ -118,11 +120,9 @@ def test_only_tokens_that_stand_alone_are_left_out(lengths: list[int]) -> None:
 
 
 def test_a_cut_sequence_is_two_that_start_at_position_0_each_in_its_own_segment() -> None:
-    sequences = [TokenSequence(np.arange(10, 17), 6), TokenSequence([20, 21, 22], 2)]
-    rows = [
-        [[cut(sequences[piece.unit], piece)] for piece in row] for row in concatenate([7, 3], 5)
-    ]
-    batch = collate(rows)
+    units = [[TokenSequence(np.arange(10, 17), 6)], [TokenSequence([20, 21, 22], 2)]]
+    rows = concatenate([7, 3], 5)
+    batch = collate([rows.of(units, number) for number in range(len(rows))])
     assert batch.ids_BT.tolist() == [[10, 11, 12, 13, 14], [15, 16, 20, 21, 22]]
     assert batch.positions_BT.tolist() == [[0, 1, 2, 3, 4], [0, 1, 0, 1, 2]]
     assert batch.segments_BT.tolist() == [[1, 1, 1, 1, 1], [2, 2, 3, 3, 3]]
@@ -131,14 +131,41 @@ def test_a_cut_sequence_is_two_that_start_at_position_0_each_in_its_own_segment(
     assert batch.num_padding == 0
 
 
-def test_a_sequence_with_values_is_not_cut() -> None:
-    with pytest.raises(ValueError, match="advantages, old_logprobs"):
-        cut(FIRST, Piece(0, 0, 2))
-
-
 FIRST = TokenSequence([5, 6, 7], 1, {"advantages": 2.0, "old_logprobs": [-0.5]})
 SECOND = TokenSequence([8, 9], 1, {"advantages": -1.0, "old_logprobs": [-0.25]})
 THIRD = TokenSequence([10, 11, 12, 13], 3, {"advantages": 3, "old_logprobs": [-1, -2, -3]})
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [[FIRST], [SECOND, SECOND], [TokenSequence([1, 2, 3], 1)]],
+    ids=["values", "a pair", "a prompt without loss"],
+)
+def test_what_would_change_by_a_cut_is_not_cut(unit: Unit) -> None:
+    with pytest.raises(ValueError, match="cannot be cut; pack it whole"):
+        cut(unit, Piece(0, 0, 2))
+
+
+@given(LENGTHS, st.sampled_from(["best-fit", "split", "none"]))
+def test_rows_in_another_order_are_the_same_rows(lengths: list[int], packing: Packing) -> None:
+    rows = lay_out(np.array(lengths, dtype=np.int64), CAPACITY, packing)
+    order = np.random.default_rng(0).permutation(len(rows))
+    moved = rows.reordered(order)
+    assert list(moved) == [rows[int(i)] for i in order]
+    expected = [
+        sum(lengths[p.unit] if p.end is None else p.end - p.start for p in row) for row in moved
+    ]
+    assert moved.num_tokens(np.array(lengths, dtype=np.int64)).tolist() == expected
+
+
+@given(LENGTHS)
+def test_drawn_rows_are_those_of_the_units_shuffled_and_packed(lengths: list[int]) -> None:
+    rows = lay_out(np.array(lengths, np.int64), CAPACITY, "best-fit", np.random.default_rng(7))
+    rng = np.random.default_rng(7)
+    order = rng.permutation(len(lengths)).tolist()
+    packed = [[order[i] for i in row] for row in pack([lengths[i] for i in order], CAPACITY)]
+    expected = [packed[i] for i in rng.permutation(len(packed))]
+    assert [[piece.unit for piece in row] for row in rows] == expected
 
 
 def test_the_layout_of_two_rows_by_hand() -> None:

@@ -102,7 +102,7 @@ def learn(
         compute_in_bfloat16(model)
     parallelism = Parallelism(**options.get("parallel", {}))
     learner = Learner(model, settings, world, parallelism, dtype)
-    layout = Layout(40, 3, options.get("rows", 1), True, epochs=30, max_steps=6)
+    layout = Layout(40, 3, options.get("rows", 1), "best-fit", epochs=30, max_steps=6)
     data = PackedData(new_units(), layout, seed=1, world=world)
     lines: list[dict[str, float]] = []
     watcher = Watcher(step=lambda done, total, metrics, timing: lines.append(metrics))

@@ -31,7 +31,7 @@ class TwoUpdates:
     """Six steps of two updates each, with metrics of their own; `during` is called in each."""
 
     def __init__(self, units: Any, during: Callable[[int], None] = lambda number: None) -> None:
-        self.data = PackedData(units, Layout(40, 2, 1, True, epochs=6), seed=4)
+        self.data = PackedData(units, Layout(40, 2, 1, "best-fit", epochs=6), seed=4)
         self.num_steps, self.during = 6, during
 
     def step(self, number: int) -> Step:

@@ -125,6 +125,15 @@ class Recipe(Section):
                 f"rollout.prices is {self.rollout.prices}; give two, of a million prompt and of a "
                 f"million completion tokens, or none"
             )
+        if self.sft.packing == "split" and self.sft.loss_on == "response":
+            raise ValueError(
+                "sft.packing is 'split' and sft.loss_on is 'response'; a part that was cut off has "
+                "no response: take 'best-fit' or 'none', or learn from all tokens"
+            )
+        if self.dpo.packing == "split":
+            raise ValueError(
+                "dpo.packing is 'split'; a pair stays whole: take 'best-fit' or 'none'"
+            )
         if self.rlvr.min_pass_rate > self.rlvr.max_pass_rate:
             raise ValueError(
                 f"rlvr.min_pass_rate is {self.rlvr.min_pass_rate}, above rlvr.max_pass_rate "

@@ -75,13 +75,15 @@ class Training(Section):
     batch_size: Positive = 128
     """Rows an optimizer step: packed rows, examples, or pairs where nothing is packed."""
     micro_batch_size: Positive = 1
-    """Rows in memory at once; gradients accumulate to the same update."""
+    """Rows of full length in memory at once; gradients accumulate to the same update."""
     epochs: Annotated[float, Field(gt=0)] = 5
     """Passes over the data."""
     max_steps: Count = 0
     """Stop after this many steps; 0 goes through all epochs."""
-    packing: bool = True
-    """Put several examples into a row, kept apart exactly."""
+    packing: Literal["best-fit", "split", "none"] = "best-fit"
+    """How examples make rows: `best-fit` puts whole ones together, kept apart exactly; `split` lays
+    all end to end and cuts every `seq_length` tokens (next-token training only); `none` takes
+    `batch_size` examples a step, without computing any padding."""
     overlong: Literal["error", "drop"] = "error"
     """What to do with an example longer than `seq_length`: never cut silently."""
 
@@ -109,7 +111,7 @@ class Midtrain(Training):
 
 class Sft(Training):
     seq_length: Positive = 20480
-    packing: bool = False
+    packing: Literal["best-fit", "split", "none"] = "none"
     loss_on: Literal["response", "all"] = "response"
     """Tokens that are learnt: the response's (paper), or all, the question's too."""
 

@@ -12,8 +12,10 @@ reference is the model of stage 2.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -24,33 +26,30 @@ from minireason.errors import DataError
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel
 from minireason.model.source import local_folder
-from minireason.records import (
-    Pair,
-    Question,
-    iter_records,
-    parquet_files,
-    read_records,
-    write_records,
-)
+from minireason.records import Pair, Question, iter_records, parquet_files, write_records
 from minireason.rollout.crew import lead
 from minireason.rollout.policy import PolicyTeacher
 from minireason.rollout.sampling import SamplingParams
 from minireason.seeding import derive_seed
 from minireason.step import Counts, StepContext
-from minireason.train.data import PackedData, within_length
+from minireason.train.data import PackedData
 from minireason.train.forward import score_units
 from minireason.train.objectives.preference import LOSSES, Preference
 from minireason.train.packing import Unit
 from minireason.train.reference import ReferenceLogprobs, model_identity
+from minireason.train.store import Entry, TokenStore, write_values
 from minireason.workbench import (
-    conversation,
+    TOKENS,
+    conversations,
     fit,
+    fitting,
     judged_rollouts,
     layout,
     open_learner,
     open_model,
     open_policy,
     seeded_part,
+    stored_tokens,
 )
 
 REFERENCE = "reference"
@@ -128,55 +127,50 @@ def dpo(step: StepContext) -> Counts:
     """Train the stage-2 model to prefer the chosen responses."""
     settings = step.recipe.dpo
     language_model = open_model(step, step.recipe.lora.base_bits)
-    chat = Chat(language_model.tokenizer)
-    preferences = read_records(step.inputs["pairs"] / "pairs", Pair)
-    units: list[Unit] = [
-        [
-            conversation(chat, [*pair.prompt, *pair.chosen]),
-            conversation(chat, [*pair.prompt, *pair.rejected]),
-        ]
-        for pair in preferences
-    ]
-    ids = [pair.id for pair in preferences]
-    fitting, dropped = within_length(units, ids, settings.seq_length, settings.overlong)
-    kept = [units[i] for i in fitting]
-    referenced = with_reference(step, language_model, [ids[i] for i in fitting], kept)
+    encode = partial(encoded, Chat(language_model.tokenizer))
+    tokens = stored_tokens(step, step.inputs["pairs"] / "pairs", Pair, encode)
+    kept = fitting(tokens, settings)
+    referenced = with_reference(step, language_model, kept)
     data = PackedData(referenced, layout(settings), step.recipe.run.seed, step.world)
     objective = Preference(LOSSES[settings.loss], settings.beta, settings.nll_weight)
     learner = open_learner(step, language_model, settings.learning_rate)
     fit(step, learner, language_model, data, objective)
-    return {"in": len(units), "out": len(kept), "dropped: overlong": dropped}
+    return {"in": len(tokens), "out": len(kept), "dropped: overlong": len(tokens) - len(kept)}
+
+
+def encoded(chat: Chat, preferences: Sequence[Pair]) -> Iterator[Entry]:
+    """Pairs of conversations with the chosen and with the rejected response as targets."""
+    both = [[*p.prompt, *messages] for p in preferences for messages in (p.chosen, p.rejected)]
+    sequences = conversations(chat, both)
+    for pair in preferences:
+        yield Entry(pair.id, [next(sequences), next(sequences)])
 
 
 def with_reference(
-    step: StepContext, language_model: LanguageModel, ids: Sequence[str], units: Sequence[Unit]
-) -> list[Unit]:
+    step: StepContext, language_model: LanguageModel, pairs: TokenStore
+) -> TokenStore:
     """The pairs with the starting model's log-probabilities, kept in the step's `reference/`."""
     settings = step.recipe.dpo
     made_by = {"model": _starting_model(step, language_model), "dtype": step.recipe.run.dtype}
-    reference = ReferenceLogprobs(step.folder / REFERENCE, ids, units, made_by)
+    reference = ReferenceLogprobs(step.folder / REFERENCE, pairs.names, pairs, made_by)
     if step.world.of_main(reference.prepare):
         step.progress.say(
             f"the log-probabilities in {reference.folder} are of another model or of other pairs; "
             f"they are computed again"
         )
 
-    def score(pairs: Sequence[Unit]) -> list[list[np.ndarray]]:
+    def score(units: Sequence[Unit]) -> list[list[np.ndarray]]:
         rows = settings.seq_length, settings.micro_batch_size
-        return score_units(language_model.model, pairs, *rows)
+        return score_units(language_model.model, units, *rows)
 
     language_model.model.eval()
     with step.progress.track(f"{step.folder.name}: reference") as advance:
         mine = range(reference.num_shards)[step.world.rank :: step.world.size]
         reference.compute(score, mine, advance)
     step.world.wait()
-    return [
-        [
-            replace(sequence, values={"reference_logprobs": logprobs.tolist()})
-            for sequence, logprobs in zip(unit, both, strict=True)
-        ]
-        for unit, both in zip(units, reference.read(), strict=True)
-    ]
+    file = step.folder / TOKENS / "reference_logprobs.bin"
+    step.world.of_main(lambda: write_values(file, itertools.chain.from_iterable(reference.read())))
+    return pairs.with_values("reference_logprobs", file)
 
 
 def _starting_model(step: StepContext, language_model: LanguageModel) -> str:

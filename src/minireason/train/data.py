@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
 from collections.abc import Sequence
@@ -13,7 +14,16 @@ import numpy as np
 from minireason.errors import DataError
 from minireason.seeding import derive_seed
 from minireason.train.objectives import Totals
-from minireason.train.packing import MicroBatch, Unit, collate, pack, unit_length
+from minireason.train.packing import (
+    MicroBatch,
+    Packing,
+    Rows,
+    Unit,
+    collate,
+    lay_out,
+    unit_length,
+    unit_lengths,
+)
 from minireason.world import ALONE, World
 
 Row = Sequence[Unit]
@@ -74,14 +84,49 @@ def deal(costs: Sequence[int], num_ranks: int, size: int) -> list[list[list[int]
     return dealt
 
 
-def make_update(rows: Sequence[Row], size: int, world: World) -> Update:
-    """The update on these rows, `size` of them in memory at once in each process."""
+def fill(costs: Sequence[int], num_ranks: int, budget: int) -> list[list[list[int]]]:
+    """Rows to processes and micro-batches as `deal` does, but for `budget` tokens in each.
+
+    The longest first, each to the micro-batch that holds least (Graham 1969, Bounds on
+    multiprocessing timing anomalies): few micro-batches, about equally long.
+    """
+    longest_first = sorted(range(len(costs)), key=lambda row: -costs[row])
+    num_turns = -(-sum(costs) // (num_ranks * budget))
+    while True:
+        parts: list[list[int]] = [[] for _ in range(num_turns * num_ranks)]
+        loads = [(0, part) for part in range(len(parts))]
+        for row in longest_first:
+            load, part = loads[0]
+            heapq.heapreplace(loads, (load + costs[row], part))
+            parts[part].append(row)
+        if max(loads)[0] <= max(budget, *costs):
+            break
+        num_turns += 1
+    parts.sort(key=lambda part: -sum(costs[row] for row in part))
+    return [[sorted(part) for part in parts[rank::num_ranks]] for rank in range(num_ranks)]
+
+
+def share(
+    rows: Sequence[Row], size: int, world: World, seq_length: int | None = None
+) -> list[list[Row]]:
+    """This process's micro-batches: `size` rows each, or with a `seq_length`, as many as fit into
+    `size * seq_length` tokens."""
+    costs = [sum(map(unit_length, row)) for row in rows]
+    dealt = (
+        fill(costs, world.size, size * seq_length) if seq_length else deal(costs, world.size, size)
+    )
+    return [[rows[i] for i in part] for part in dealt[world.rank]]
+
+
+def make_update(
+    rows: Sequence[Row], size: int, world: World, seq_length: int | None = None
+) -> Update:
+    """The update on these rows, `size` of them in memory at once in each process (`share`)."""
     sequences = [sequence for row in rows for unit in row for sequence in unit]
     totals = Totals(sum(s.num_targets for s in sequences), len(sequences))
-    costs = [sum(map(unit_length, row)) for row in rows]
-    mine = deal(costs, world.size, size)[world.rank]
-    names = {name for sequence in sequences for name in sequence.values}
-    return Update([collate([rows[i] for i in part], sorted(names)) for part in mine], totals)
+    names = sorted({name for sequence in sequences for name in sequence.values})
+    mine = share(rows, size, world, seq_length)
+    return Update([collate(part, names) for part in mine], totals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,75 +136,77 @@ class Layout:
     seq_length: int
     batch_size: int
     micro_batch_size: int
-    packing: bool
+    packing: Packing
     epochs: float
     max_steps: int = 0
 
 
 class PackedData:
-    """Units in rows, reshuffled every epoch; a step takes the next `batch_size` rows."""
+    """Units in rows, laid out anew every epoch; a step takes the next `batch_size` rows.
+
+    Rows of one unit (packing "none") differ in length: a micro-batch takes as many of them as have
+    the tokens of `micro_batch_size` full rows.
+    """
 
     def __init__(
         self, units: Sequence[Unit], layout: Layout, seed: int, world: World = ALONE
     ) -> None:
-        if not units:
+        if not len(units):
             raise DataError("there is nothing to train on: the data set is empty")
         self.units, self.layout, self.seed = units, layout, seed
         self.world = world
-        self.lengths = [unit_length(unit) for unit in units]
-        self.rows_per_epoch = len(self._rows_of_epoch(0))
+        self.lengths = unit_lengths(units)
+        self._epoch = (0, self._rows_of_epoch(0))
+        self.rows_per_epoch = len(self._epoch[1])
         # rounded first: 50 * 1.1 is a little over 55
         self.num_rows = math.ceil(round(self.rows_per_epoch * layout.epochs, 6))
         steps = math.ceil(self.num_rows / layout.batch_size)
         self.num_steps = min(steps, layout.max_steps) if layout.max_steps else steps
-        self._epoch: tuple[int, list[list[int]]] = (0, self._rows_of_epoch(0))
 
     def step(self, number: int) -> Step:
         """The work of one step: rows `number * batch_size` and on."""
-        first = number * self.layout.batch_size
-        rows = [
-            self._row(i) for i in range(first, min(first + self.layout.batch_size, self.num_rows))
-        ]
-        return Step([make_update(rows, self.layout.micro_batch_size, self.world)])
+        first, layout = number * self.layout.batch_size, self.layout
+        rows = [self._row(i) for i in range(first, min(first + layout.batch_size, self.num_rows))]
+        filled = layout.seq_length if layout.packing == "none" else None
+        return Step([make_update(rows, layout.micro_batch_size, self.world, filled)])
 
     def largest(self) -> MicroBatch:
-        """The longest rows of the first epoch."""
-        rows = sorted(self._rows_of_epoch(0), key=lambda row: -sum(self.lengths[i] for i in row))
-        longest = rows[: self.layout.micro_batch_size]
-        return collate([[self.units[i] for i in row] for row in longest])
+        """The longest rows of an epoch that fit a micro-batch together."""
+        layout, rows = self.layout, self._epoch[1]
+        sizes = rows.num_tokens(self.lengths)
+        most = layout.batch_size if layout.packing == "none" else layout.micro_batch_size
+        free = layout.micro_batch_size * layout.seq_length
+        chosen: list[int] = []
+        for row in np.argsort(-sizes, kind="stable").tolist():
+            if sizes[row] <= free and len(chosen) < most:
+                chosen.append(row)
+                free -= sizes[row]
+        return collate([rows.of(self.units, row) for row in chosen])
 
-    def _row(self, number: int) -> list[Unit]:
+    def _row(self, number: int) -> Row:
         epoch, index = divmod(number, self.rows_per_epoch)
         if epoch != self._epoch[0]:
             self._epoch = (epoch, self._rows_of_epoch(epoch))
-        return [self.units[i] for i in self._epoch[1][index]]
+        return self._epoch[1].of(self.units, index)
 
-    def _rows_of_epoch(self, epoch: int) -> list[list[int]]:
-        # Packing sees only the sorted lengths, so the number of rows is the same in every epoch;
-        # the order before it decides which of the units of one length share a row.
+    def _rows_of_epoch(self, epoch: int) -> Rows:
         rng = np.random.default_rng(derive_seed(self.seed, "epoch", epoch))
-        order = rng.permutation(len(self.units)).tolist()
-        if self.layout.packing:
-            packed = pack([self.lengths[i] for i in order], self.layout.seq_length)
-            rows = [[order[i] for i in row] for row in packed]
-        else:
-            rows = [[i] for i in order]
-        return [rows[i] for i in rng.permutation(len(rows))]
+        return lay_out(self.lengths, self.layout.seq_length, self.layout.packing, rng)
 
 
 def within_length(
     units: Sequence[Unit], names: Sequence[str], seq_length: int, overlong: str
-) -> tuple[list[int], int]:
+) -> tuple[np.ndarray, int]:
     """Which units fit a row and how many do not; an error unless `overlong` is `drop`."""
-    kept = [index for index, unit in enumerate(units) if unit_length(unit) <= seq_length]
-    dropped = len(units) - len(kept)
-    if dropped and overlong == "error":
-        index = next(i for i, unit in enumerate(units) if unit_length(unit) > seq_length)
+    lengths = unit_lengths(units)
+    kept, too_long = np.flatnonzero(lengths <= seq_length), np.flatnonzero(lengths > seq_length)
+    if len(too_long) and overlong == "error":
+        first = int(too_long[0])
         raise DataError(
-            f"{dropped} of {len(units)} examples are longer than seq_length {seq_length} (the "
-            f"first is {names[index]} with {unit_length(units[index])} tokens); raise seq_length "
+            f"{len(too_long)} of {len(units)} examples are longer than seq_length {seq_length} "
+            f"(the first is {names[first]} with {lengths[first]} tokens); raise seq_length "
             "or set overlong = 'drop' to leave them out"
         )
-    if not kept:
+    if not len(kept):
         raise DataError(f"none of {len(units)} examples fits seq_length {seq_length}")
-    return kept, dropped
+    return kept, len(too_long)

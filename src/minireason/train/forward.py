@@ -13,7 +13,7 @@ from minireason.model.logprobs import token_logprobs
 from minireason.model.packed import hidden_states
 from minireason.model.precision import precision_of
 from minireason.train.objectives import Scores
-from minireason.train.packing import MicroBatch, Unit, collate, pack, unit_length
+from minireason.train.packing import MicroBatch, Unit, collate, pack, unit_lengths
 
 
 class Scorer(torch.nn.Module):
@@ -67,7 +67,7 @@ def score_units(
     temperature: float = 1.0,
 ) -> list[list[np.ndarray]]:
     """Log-probabilities of each unit's sequences, without gradients: a reference model's view."""
-    rows = pack([unit_length(unit) for unit in units], seq_length)
+    rows = pack(unit_lengths(units), seq_length)
     scored: list[list[np.ndarray]] = [[] for _ in units]
     for start in range(0, len(rows), micro_batch_size):
         part = rows[start : start + micro_batch_size]

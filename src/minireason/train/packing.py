@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ class TokenSequence:
 
     ids: Sequence[int] | np.ndarray
     num_targets: int
-    values: Mapping[str, Sequence[float] | float] = field(default_factory=dict)
+    values: Mapping[str, Sequence[float] | np.ndarray | float] = field(default_factory=dict)
 
 
 Unit = Sequence[TokenSequence]
@@ -85,23 +86,112 @@ class MicroBatch:
         )
 
 
-def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
-    """Indices of the units of each row, best-fit decreasing; raises if one exceeds `capacity`.
+class Piece(NamedTuple):
+    """Tokens `start` to `end` (exclusive) of a unit; without an `end`, all of it."""
+
+    unit: int
+    start: int = 0
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of pieces as flat arrays: an epoch may have ten million.
+
+    Row r holds the pieces `bounds[r]` to `bounds[r + 1]`. `units` says of which unit each is, and
+    `spans` [pieces, 2] which of its tokens it has, where units are cut.
+    """
+
+    units: np.ndarray
+    bounds: np.ndarray
+    spans: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def __getitem__(self, number: int) -> list[Piece]:
+        part = slice(self.bounds[number], self.bounds[number + 1])
+        units = self.units[part].tolist()
+        if self.spans is None:
+            return [Piece(unit) for unit in units]
+        spans = self.spans[part].tolist()
+        return [Piece(unit, *span) for unit, span in zip(units, spans, strict=True)]
+
+    def __iter__(self) -> Iterator[list[Piece]]:
+        return map(self.__getitem__, range(len(self)))
+
+    def of(self, units: Sequence[Unit], number: int) -> list[Unit]:
+        """What row `number` holds of these units."""
+        return [
+            units[piece.unit] if piece.end is None else cut(units[piece.unit], piece)
+            for piece in self[number]
+        ]
+
+    def num_tokens(self, lengths: np.ndarray) -> np.ndarray:
+        """Tokens of each row, of units of these lengths."""
+        sizes = lengths[self.units] if self.spans is None else self.spans[:, 1] - self.spans[:, 0]
+        return np.diff(np.concatenate([[0], np.cumsum(sizes)])[self.bounds])
+
+    def reordered(self, order: np.ndarray) -> Rows:
+        """These rows in another order."""
+        counts = np.diff(self.bounds)[order]
+        index = np.repeat(self.bounds[:-1][order], counts) + _counted(counts)
+        spans = None if self.spans is None else self.spans[index]
+        return Rows(self.units[index], np.concatenate([[0], np.cumsum(counts)]), spans)
+
+
+Packing = Literal["best-fit", "split", "none"]
+
+
+def lay_out(
+    lengths: np.ndarray, capacity: int, packing: Packing, rng: np.random.Generator | None = None
+) -> Rows:
+    """Rows of units of these lengths; with a generator, drawn from all such rows in any order.
+
+    Packing sees only the sorted lengths and splitting only their sum, so the number of rows does
+    not depend on what is drawn; the order before it decides which units share a row.
+    """
+    order = rng.permutation(len(lengths)) if rng else np.arange(len(lengths))
+    if packing == "best-fit":
+        rows = best_fit(lengths[order], capacity)
+    elif packing == "split":
+        rows = concatenate(lengths[order], capacity)
+    else:
+        rows = Rows(np.arange(len(order)), np.arange(len(order) + 1))
+    rows = dataclasses.replace(rows, units=order[rows.units])
+    return rows.reordered(rng.permutation(len(rows))) if rng else rows
+
+
+def pack(lengths: Sequence[int] | np.ndarray, capacity: int) -> list[list[int]]:
+    """Indices of the units of each row, best-fit decreasing; raises if one exceeds `capacity`."""
+    rows = best_fit(lengths, capacity)
+    units = rows.units.tolist()
+    return [units[first:end] for first, end in itertools.pairwise(rows.bounds.tolist())]
+
+
+def best_fit(lengths: Sequence[int] | np.ndarray, capacity: int) -> Rows:
+    """Whole units in rows, the longest first, each into the fullest row that it fits.
 
     Of the rows that fit equally well the first is taken. Free sizes are looked up in a bit set, so
-    a unit takes time in `capacity` / 64, whatever the number of rows.
+    a unit takes time in `capacity` / 64, whatever the number of rows. Raises ValueError if a unit
+    exceeds `capacity`.
     """
-    lengths = [int(length) for length in lengths]  # a NumPy integer would overflow the bit set
-    too_long = [i for i, length in enumerate(lengths) if length > capacity]
-    if too_long:
-        raise ValueError(
-            f"unit {too_long[0]} has {lengths[too_long[0]]} tokens, a row holds {capacity}"
-        )
-    rows: list[list[int]] = []
+    lengths = np.asarray(lengths, dtype=np.int64)
+    if len(lengths) and lengths.max() > capacity:
+        first = int(np.argmax(lengths > capacity))
+        raise ValueError(f"unit {first} has {lengths[first]} tokens, a row holds {capacity}")
+    placed = np.argsort(-lengths, kind="stable")
+    row_of = np.fromiter(_placed(lengths[placed].tolist(), capacity), np.int64, len(placed))
+    sizes = np.bincount(row_of)
+    units = placed[np.argsort(row_of, kind="stable")]
+    return Rows(units, np.concatenate([[0], np.cumsum(sizes)]))
+
+
+def _placed(lengths: Iterable[int], capacity: int) -> Iterator[int]:
+    """The row of each of the units, which come longest first."""
     rows_with_free: defaultdict[int, list[int]] = defaultdict(list)  # tokens: heap of rows
-    free_sizes = 0  # bit n is set where some row has n tokens free
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
-        length = lengths[index]
+    free_sizes = num_rows = 0  # bit n of free_sizes is set where some row has n tokens free
+    for length in lengths:
         fitting = free_sizes >> length
         if fitting:
             free = length + (fitting & -fitting).bit_length() - 1
@@ -109,52 +199,52 @@ def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
             if not rows_with_free[free]:
                 free_sizes ^= 1 << free
         else:
-            free, row = capacity, len(rows)
-            rows.append([])
-        rows[row].append(index)
+            free, row = capacity, num_rows
+            num_rows += 1
         heapq.heappush(rows_with_free[free - length], row)
         free_sizes |= 1 << (free - length)
-    return rows
+        yield row
 
 
-class Piece(NamedTuple):
-    """Tokens `start` to `end` (exclusive) of a unit."""
-
-    unit: int
-    start: int
-    end: int
-
-
-def concatenate(lengths: Sequence[int], capacity: int) -> list[list[Piece]]:
+def concatenate(lengths: Sequence[int] | np.ndarray, capacity: int) -> Rows:
     """Units laid end to end in the order given and cut every `capacity` tokens: no padding.
 
     What a cut parts becomes two pieces, in two rows, and neither sees the other: the second is a
     sequence of its own, from position 0 (`cut`). A piece of one token would be neither a target nor
     context and is left out, so a row may be a token or two short.
     """
-    ends = np.cumsum(lengths, dtype=np.int64)
+    lengths = np.asarray(lengths, dtype=np.int64)
+    ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
     cuts = np.union1d(ends, np.arange(0, total + capacity, capacity).clip(max=total))
-    starts, stops = cuts[:-1], cuts[1:]
+    is_kept = np.diff(cuts) > 1
+    starts, stops = cuts[:-1][is_kept], cuts[1:][is_kept]
     units = np.searchsorted(ends, starts, side="right")
-    firsts = ends[units] - np.asarray(lengths, dtype=np.int64)[units]
-    rows: dict[int, list[Piece]] = defaultdict(list)
-    for row, unit, start, end in zip(
-        *(x.tolist() for x in (starts // capacity, units, starts - firsts, stops - firsts)),
-        strict=True,
-    ):
-        if end - start > 1:
-            rows[row].append(Piece(unit, start, end))
-    return list(rows.values())
+    spans = np.stack([starts, stops], axis=1) - (ends - lengths)[units, None]
+    sizes = np.unique(starts // capacity, return_counts=True)[1]
+    return Rows(units, np.concatenate([[0], np.cumsum(sizes)]), spans)
 
 
-def cut(sequence: TokenSequence, piece: Piece) -> TokenSequence:
-    """The piece as a sequence of its own; every token but its first is a target."""
-    if sequence.values:
+def cut(unit: Unit, piece: Piece) -> Unit:
+    """The piece as a sequence of its own; every token but its first is a target.
+
+    Raises ValueError for what cannot be cut without a change of meaning: a pair, a sequence with
+    values, and one whose loss is not on all its tokens.
+    """
+    (sequence,) = unit if len(unit) == 1 else (None,)
+    if sequence is None or sequence.values or sequence.num_targets != len(sequence.ids) - 1:
         raise ValueError(
-            f"a sequence with values ({', '.join(sequence.values)}) cannot be cut; pack it whole"
+            f"a unit of {len(unit)} sequences, {[s.num_targets for s in unit]} targets and "
+            f"values {[list(s.values) for s in unit]} cannot be cut; pack it whole"
         )
-    return TokenSequence(sequence.ids[piece.start : piece.end], piece.end - piece.start - 1)
+    ids = sequence.ids[piece.start : piece.end]
+    return [TokenSequence(ids, len(ids) - 1)]
+
+
+def unit_lengths(units: Sequence[Unit]) -> np.ndarray:
+    """Tokens of each unit; who knows them without its tokens (`TokenStore`) is asked."""
+    known = getattr(units, "lengths", None)
+    return np.fromiter(map(unit_length, units), np.int64) if known is None else known
 
 
 def unit_length(unit: Unit) -> int:

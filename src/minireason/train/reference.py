@@ -145,5 +145,6 @@ def _tokens_hash(ids: Sequence[str], pairs: Sequence[Unit]) -> str:
         digest.update(f"{pair_id}\n".encode())
         for sequence in pair:
             shape = (len(sequence.ids), sequence.num_targets)
-            digest.update(np.array([*shape, *sequence.ids], dtype="<i8").tobytes())
+            digest.update(np.array(shape, dtype="<i8").tobytes())
+            digest.update(np.asarray(sequence.ids, dtype="<i8").tobytes())
     return digest.hexdigest()

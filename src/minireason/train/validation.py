@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from minireason.train.data import Row, make_update
+from minireason.train.data import Row, share
 from minireason.train.learner import Learner
-from minireason.train.packing import Unit, pack, unit_length
+from minireason.train.packing import Packing, Unit, collate, lay_out, unit_lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,15 @@ class Validation:
 
     @staticmethod
     def of(
-        units: Sequence[Unit], seq_length: int, micro_batch_size: int, saturation: Saturation
+        units: Sequence[Unit],
+        seq_length: int,
+        micro_batch_size: int,
+        saturation: Saturation,
+        packing: Packing = "best-fit",
     ) -> Validation:
-        """Held-out units packed into rows."""
-        packed = pack([unit_length(unit) for unit in units], seq_length)
-        rows = [[units[i] for i in row] for row in packed]
+        """Held-out units in rows."""
+        laid = lay_out(unit_lengths(units), seq_length, packing)
+        rows = [laid.of(units, number) for number in range(len(laid))]
         return Validation(rows, micro_batch_size, saturation)
 
     def is_due(self, done: int, num_steps: int) -> bool:
@@ -50,18 +54,22 @@ class Validation:
 
     def measure(self, done: int, learner: Learner) -> dict[str, float]:
         """The loss after `done` steps, as a metric."""
-        work = make_update(self.rows, self.micro_batch_size, learner.world)
+        num_targets = sum(s.num_targets for row in self.rows for unit in row for s in unit)
         learner.model.eval()
         with torch.no_grad():
             sums = [
-                learner.score(batch, 1.0, with_entropy=False).logprobs_N.double().sum()
-                for batch in work.micro_batches
+                self._log_likelihood(part, learner)
+                for part in share(self.rows, self.micro_batch_size, learner.world)
             ]
         learner.model.train()
         (total,) = learner.total([torch.stack(sums).sum()])
-        loss = -total / work.totals.num_targets
+        loss = -total / num_targets
         self.losses.append((done, loss))
         return {"validation_loss": loss}
+
+    def _log_likelihood(self, rows: Sequence[Row], learner: Learner) -> torch.Tensor:
+        batch = collate(rows).to(learner.device)
+        return learner.score(batch, 1.0, with_entropy=False).logprobs_N.double().sum()
 
     @property
     def best(self) -> tuple[int, float]:
