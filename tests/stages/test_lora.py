@@ -27,6 +27,7 @@ from minireason.stages.rlvr import rlvr
 from minireason.stages.sft import sft
 from minireason.step import Counts, StepContext
 from minireason.train.learner import Learner
+from minireason.workbench import models, training
 from minireason.world import World
 
 VERBS: dict[str, Callable[[StepContext], Counts]] = {
@@ -99,10 +100,10 @@ def fitted(
         loaded.append(base)
         return load_model(base, *others, **options)
 
-    train = workbench.train
+    train = training.train
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workbench, "train", watched_train)
-        patch.setattr(workbench, "load_model", watched_load)
+        patch.setattr(training, "train", watched_train)
+        patch.setattr(models, "load_model", watched_load)
         VERBS[stage](step)
     return Fitted(step, learners[0].model, len(loaded))
 
