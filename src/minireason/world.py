@@ -86,6 +86,11 @@ def join() -> World:
         raise MinireasonError("this torch has no torch.distributed; run with one process")
     has_cuda = torch.cuda.is_available()
     if has_cuda:
+        if world.size_of_machine > torch.cuda.device_count():
+            raise MinireasonError(
+                f"{world.size_of_machine} processes on this machine and "
+                f"{torch.cuda.device_count()} CUDA devices; start at most one for each"
+            )
         torch.cuda.set_device(world.local_rank)
     if not dist.is_initialized():
         dist.init_process_group("cpu:gloo,cuda:nccl" if has_cuda else "gloo", timeout=PATIENCE)
