@@ -101,18 +101,17 @@ def memory(cost: FlopCost) -> str:
     # bfloat16: norms, queries, keys and values before and after rotation, attention, its product,
     # both halves of the gate, the activated gate and their product
     layer = ROW * 2 * (4 * width + 2 * (width + 2 * key_width) + 2 * width + 4 * inner)
-    mask = ROW * ROW
     gathered = 2 * (2 * cost.weights / config.num_hidden_layers) + 2 * cost.head
     rows = []
     for name, shards in (("1", 1), ("8 (hybrid, or one machine)", 8), ("32", 32), ("128", 128)):
         state = 16 * size / shards
         whole = gathered if shards > 1 else 2 * size
         head = 4 * cost.head if shards > 1 else 0  # its float32 gradient before it is summed
-        cells = [state, whole, head, inputs, 2 * layer + mask]
+        cells = [state, whole, head, inputs, 2 * layer]
         cells.append(sum(cells))
         rows.append([name, *(f"{n / 1e9:.1f}" for n in cells)])
     heading = ["GPUs a copy", "weights, gradients, AdamW", "bfloat16 weights in use"]
-    heading += ["head's gradient", "layer inputs", "one layer, its gradients, the mask"]
+    heading += ["head's gradient", "layer inputs", "one layer and its gradients"]
     return markdown([*heading, "GB a GPU"], rows)
 
 
