@@ -19,7 +19,10 @@ _OPTIMISER: _Panels = [
     ("Gradient norm", {"grad_norm": "norm"}),
     ("Learning rate", {"lr": "lr"}),
 ]
-_IMITATION: _Panels = [("Loss", {"loss": "loss"}), *_OPTIMISER]
+_IMITATION: _Panels = [
+    ("Loss", {"loss": "training", "validation_loss": "held out"}),
+    *_OPTIMISER,
+]
 PANELS: dict[str, _Panels] = {
     "pretrain": _IMITATION,
     "midtrain": _IMITATION,
