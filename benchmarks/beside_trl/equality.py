@@ -76,4 +76,4 @@ def compared(model: Any, loss: float, trainer: Any) -> tuple[float, float]:
         float((mine.grad - other.grad).abs().max() / other.grad.abs().max())
         for mine, other in zip(model.parameters(), trainer.model.parameters(), strict=True)
     )
-    return abs(loss / float(expected) - 1), gradient
+    return abs(loss / float(expected.detach()) - 1), gradient
