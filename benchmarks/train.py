@@ -91,6 +91,7 @@ def in_turns(
         for name in [*names[turn:], *names[:turn]]:
             loads.append(os.getloadavg()[0])
             found[name].append(measure(name))
+            print(f"{name}: {found[name][-1]:,.1f}", file=sys.stderr, flush=True)
     return found, f"{min(loads):.1f} - {max(loads):.1f}"
 
 
