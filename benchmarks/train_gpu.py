@@ -223,7 +223,7 @@ def ours(
     objective: Objective = NextToken()
     if case.task == "dpo":
         rows, objective = referenced(model, rows, length), Preference(LOSSES["dpo"], 0.1)
-    layout = Layout(length, case.rows, 1, packing=False, epochs=1, max_steps=num_steps)
+    layout = Layout(length, case.rows, 1, packing="none", epochs=1, max_steps=num_steps)
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     recomputing = Parallelism(activation_checkpointing=case.checkpointing)
     learner = Learner(model, SETTINGS, parallelism=recomputing, dtype=dtype)

@@ -84,7 +84,8 @@ def _all_targets(sequence: TokenSequence) -> TokenSequence:
 
 
 def layout(max_length: int, num_steps: int, *, packing: bool) -> Layout:
-    return Layout(max_length, BATCH, BATCH, packing, epochs=1000, max_steps=num_steps)
+    how = "best-fit" if packing else "none"
+    return Layout(max_length, BATCH, BATCH, how, epochs=1000, max_steps=num_steps)
 
 
 def batches(data: PackedData) -> Iterator[Step]:
