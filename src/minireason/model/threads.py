@@ -7,6 +7,8 @@ slower beside another job; `cli` lets it spin for 5,000 turns, before torch is f
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 
@@ -14,4 +16,5 @@ def use_threads(num_threads: int) -> None:
     """Set the threads of every operator; results repeat bit for bit at 1."""
     torch.set_num_threads(num_threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads it
+    deterministic: Any = torch.utils.deterministic
+    deterministic.fill_uninitialized_memory = False  # nothing here reads it
