@@ -228,3 +228,18 @@ def test_manifests_are_json_that_keeps_every_letter(tmp_path):
         "name": "\u03c0 \u2264 4"
     }
     assert "\u03c0" in (tmp_path / "a.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "tokens", "buffer"])
+def test_what_a_step_would_go_on_from_stays_until_it_is_finished(name, tmp_path):
+    plain = finished(tmp_path / "plain").identity()
+    step = folder(tmp_path / "other")
+    step.start()
+    for place in ("deep", name):
+        (step.path / place).mkdir()
+    (step.path / "deep" / "weights").write_text("content")
+    (step.path / name / "part").write_text("half")
+    step.start()
+    assert (step.path / name / "part").is_file()
+    step.finish({}, seed=7, seconds=1.25)
+    assert not (step.path / name).exists() and step.identity() == plain

@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn
 
 import typer
 
@@ -241,13 +241,15 @@ def _run_here(recipe: Recipe, run_dir: Path, chosen: Chosen) -> None:
     runner = Runner(recipe, run_dir, Progress(is_quiet=not here.is_main), here)
     try:
         runner.run(runner.choose(*chosen))
-    except Preempted as error:
+    except KeyboardInterrupt as error:
+        world.leave()
+        if not isinstance(error, Preempted):
+            raise
         if here.is_main:
             command = shlex.join(["minireason", *sys.argv[1:]])
             _complain(f"asked to end; what is done is kept, resume with: {command}", 0)
         raise typer.Exit from error
-    finally:
-        world.leave()
+    world.leave()
     if here.is_main:
         _show_ladder(runner.run_dir)
 
@@ -280,18 +282,15 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except MinireasonError as error:
-        sys.exit(2 if _is_said(error) else _complain(f"error: {error}", 2))
+        _fail(2 if _is_said(error) else _complain(f"error: {error}", 2))
     except Exception as error:
         if os.environ.get("MINIREASON_TRACEBACK"):
             raise
         if hasattr(error, "show"):  # a usage error of the command line itself
             error.show()
             sys.exit(2)
-        sys.exit(
-            _complain(
-                f"error: {type(error).__name__}: {error} (MINIREASON_TRACEBACK=1 shows where)", 1
-            )
-        )
+        where = "(MINIREASON_TRACEBACK=1 shows where)"
+        _fail(_complain(f"error: {type(error).__name__}: {error} {where}", 1))
     if code == INTERRUPTED and os.environ.get("RANK", "0") == "0":  # typer made it of Ctrl-C
         _complain("interrupted; run the same command again to go on", code)
     sys.exit(code or 0)
@@ -300,6 +299,14 @@ def main() -> None:
 def _complain(text: str, code: int) -> int:
     print(text, file=sys.stderr)
     return code
+
+
+def _fail(code: int) -> NoReturn:
+    """End with the code: at once where others wait for this process, who then learn of it."""
+    if "WORLD_SIZE" in os.environ and code not in (0, INTERRUPTED):
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _is_said(error: BaseException) -> bool:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from minireason.errors import RecipeError
 from minireason.evaluate.benchmarks import benchmark_label
-from minireason.model.source import local_folder
+from minireason.model.source import local_folder, rope_regime
 from minireason.problems.sources import is_external
-from minireason.recipe import Recipe, RolloutSettings
+from minireason.recipe import Recipe, RolloutSettings, longest_context
 from minireason.step import Counts, Step, StepContext
 
 NUMBERS = ("run.seed", "run.threads", "run.device", "run.dtype")
@@ -191,11 +191,16 @@ def _model(rung: str) -> dict[str, str]:
 
 
 def _base(reads: Mapping[str, str]) -> Callable[[Recipe], Mapping[str, Path | str]]:
-    """The base model's folder or hub id, for a step that reads no earlier model."""
+    """The base model's folder or hub id, and the LongRoPE factors it is used with, for a step that
+    reads no earlier model (which is pinned to its own)."""
 
     def files(recipe: Recipe) -> Mapping[str, Path | str]:
         base = recipe.model.base
-        return {} if "model" in reads else {"base model": local_folder(base) or base}
+        if "model" in reads:
+            return {}
+        regime = rope_regime(base, recipe.model.rope, longest_context(recipe))
+        found: dict[str, Path | str] = {"base model": local_folder(base) or base}
+        return found | ({"rope": regime} if regime else {})
 
     return files
 

@@ -26,7 +26,9 @@ from minireason.errors import MissingError, RunFolderError
 MANIFEST = "manifest.json"
 STARTED = "started.json"
 # Files, and folders with all that is in them, that may differ where results are equal.
-ASIDE = frozenset({"timing.jsonl", "usage.jsonl", "README.md", "tensorboard", "trackio", "wandb"})
+ASIDE = frozenset({"timing.jsonl", "usage.jsonl", "README.md", "tracker_id"})
+ASIDE |= {"tensorboard", "trackio", "wandb"}
+LEFT_OVER = frozenset({"checkpoints", "tokens", "buffer"})  # of no use once a step is finished
 PACKAGES = ("minireason", "torch", "transformers", "datasets", "math-verify", "pyarrow")
 
 
@@ -72,7 +74,7 @@ def _files(folder: Path) -> list[Path]:
     return sorted(
         p
         for p in folder.rglob("*")
-        if p.is_file() and ASIDE.isdisjoint(p.relative_to(folder).parts)
+        if p.is_file() and (ASIDE | LEFT_OVER).isdisjoint(p.relative_to(folder).parts)
     )
 
 
@@ -137,7 +139,10 @@ class StepFolder:
             write_json(self.path / STARTED, self._record())
 
     def finish(self, rows: Mapping[str, int | float], seed: int, seconds: float) -> None:
-        """Write the manifest: the step is finished and will not be done again."""
+        """Write the manifest: the step is finished and will not be done again.
+
+        Only then goes what it would have gone on from.
+        """
         files = [p for p in _files(self.path) if p.name not in (STARTED, MANIFEST)]
         hashes = {str(p.relative_to(self.path)): file_hash(p) for p in files}
         identity = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
@@ -155,6 +160,8 @@ class StepFolder:
             },
         )
         (self.path / STARTED).unlink(missing_ok=True)
+        for name in LEFT_OVER:
+            remove(self.path / name)
 
     def _record(self) -> dict[str, Any]:
         return {"step": self.name, "config": _plain(self.config), "inputs": _plain(self.inputs)}

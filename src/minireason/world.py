@@ -89,7 +89,8 @@ def join() -> World:
         if world.size_of_machine > torch.cuda.device_count():
             raise MinireasonError(
                 f"{world.size_of_machine} processes on this machine and "
-                f"{torch.cuda.device_count()} CUDA devices; start at most one for each"
+                f"{torch.cuda.device_count()} CUDA devices; start at most one for each, "
+                "or hide the devices (CUDA_VISIBLE_DEVICES=) to train on the CPU"
             )
         torch.cuda.set_device(world.local_rank)
     if not dist.is_initialized():

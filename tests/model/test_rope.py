@@ -174,8 +174,11 @@ def test_a_pinned_model_stays_in_its_regime_and_refuses_the_other(
     base: Path, tmp_path: Path
 ) -> None:
     save_model(load_model(str(base), rope="short"), tmp_path)
-    again = load_model(str(tmp_path), context=64).model.config
-    assert again.rope_parameters["long_factor"] == SHORT and again.longrope_regime == "short"
+    for rope, context in (("auto", ORIGINAL), ("short", 64)):
+        again = load_model(str(tmp_path), rope=rope, context=context).model.config
+        assert again.rope_parameters["long_factor"] == SHORT and again.longrope_regime == "short"
+    with pytest.raises(MissingError, match=r"context is 64 .*short LongRoPE factors, for up to 16"):
+        load_model(str(tmp_path), context=64)
     with pytest.raises(MissingError, match=r"'long'.*short LongRoPE factors; it holds no others"):
         load_model(str(tmp_path), rope="long")
 

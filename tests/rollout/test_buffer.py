@@ -51,13 +51,6 @@ def test_going_on_from_an_older_checkpoint_leaves_the_newest_step_until_it_is_re
     assert files(buffer) == ["step-000009.parquet", "step-000010.parquet"]
 
 
-def test_at_the_end_nothing_is_left(buffer):
-    buffer.remove()
-    buffer.write(4, [GROUP], BY)
-    buffer.remove()
-    assert not buffer.folder.exists()
-
-
 @given(st.lists(st.floats()))
 def test_logprobs_come_back_bit_for_bit(tmp_path_factory, logprobs):
     buffer = RolloutBuffer(tmp_path_factory.mktemp("buffer"))

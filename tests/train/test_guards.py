@@ -109,3 +109,22 @@ def test_a_dry_run_that_does_not_fit_ends_the_run_before_it_has_begun(
     with pytest.raises(MinireasonError, match="out of memory"):
         train(Small(make_model(), dataclasses.replace(SETTINGS)), data, NextToken(), tmp_path)
     assert (tmp_path / "metrics.jsonl").read_text() == ""
+
+
+def test_a_dry_run_is_made_as_training_is(
+    make_model: Callable[..., Any],
+    make_units: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(loop, "REHEARSED_STEPS", 3)
+    modes: list[bool] = []
+
+    class Looking(Learner):
+        def score(self, batch: MicroBatch, temperature: float, *, with_entropy: bool) -> Any:
+            modes.append(self.model.training)
+            return super().score(batch, temperature, with_entropy=with_entropy)
+
+    data = PackedData(make_units(9), Layout(40, 1, 1, "best-fit", epochs=1), seed=0)
+    train(Looking(make_model().eval(), SETTINGS), data, NextToken(), tmp_path)
+    assert set(modes) == {True}

@@ -317,7 +317,7 @@ def test_too_many_skipped_in_a_row_stop_with_the_batch_saved_and_the_checkpoint_
         train(learner, data, Breaking({4, 5, 6, 7, 8}), tmp_path)
     latest = Checkpoints(tmp_path / "checkpoints", learner).latest()
     assert latest is not None and latest.name == "step-000004"
-    (saved,) = torch.load(tmp_path / "not-finite-step-000006.pt")
+    (saved,) = torch.load(tmp_path / "not-finite-step-000006-rank-0.pt")
     (expected,) = data.step(5).updates[0].micro_batches
     assert torch.equal(saved["ids_BT"], expected.ids_BT)
     assert all(p.isfinite().all() for p in learner.model.parameters())

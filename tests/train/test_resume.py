@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -294,3 +295,24 @@ def test_the_log_forgets_what_comes_after_the_checkpoint(tmp_path: Path) -> None
     steps = [json.loads(line)["step"] for line in log.metrics_path.read_text().splitlines()]
     assert steps == [1, 2]
     assert len(log.timing_path.read_text().splitlines()) == 2
+
+
+def test_a_checkpoint_before_the_first_update_counts_no_update(
+    make_model: Callable[..., Any], make_units: Callable[..., Any], tmp_path: Path
+) -> None:
+    class Late(TwoUpdates):
+        def step(self, number: int) -> Step:
+            return Step([]) if number < 2 else super().step(number)
+
+    def weights(name: str, every: int, dies_at: int = -1) -> list[torch.Tensor]:
+        (tmp_path / name).mkdir(exist_ok=True)
+        learner = Learner(make_model(), replace(SETTINGS, checkpoint_every=every))
+        try:
+            train(learner, Late(make_units(30), dying_at(dies_at)), NextToken(), tmp_path / name)
+        except ProcessDiedError:
+            return weights(name, every)
+        return list(learner.model.parameters())
+
+    expected = weights("never", 100)
+    for found in (weights("often", 1), weights("killed", 1, dies_at=2)):
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))

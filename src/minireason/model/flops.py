@@ -61,7 +61,7 @@ def flop_cost(model: Any) -> FlopCost:
     """The cost of a transformers model; its weights may be sharded, or on the meta device."""
     head = model.get_output_embeddings()
     matrices = [
-        module.weight
+        module
         for module in model.modules()
         if isinstance(module, torch.nn.Linear) and module is not head
     ]
@@ -70,12 +70,17 @@ def flop_cost(model: Any) -> FlopCost:
         config.hidden_size // config.num_attention_heads
     )
     return FlopCost(
-        weights=sum(weight.numel() for weight in matrices),
-        trained_weights=sum(weight.numel() for weight in matrices if weight.requires_grad),
+        weights=sum(map(_size, matrices)),
+        trained_weights=sum(_size(m) for m in matrices if m.weight.requires_grad),
         head=head.weight.numel(),
         trained_head=head.weight.numel() if head.weight.requires_grad else 0,
         attention=config.num_hidden_layers * config.num_attention_heads * head_dim,
     )
+
+
+def _size(linear: torch.nn.Linear) -> int:
+    """Not its weight's own count, which is that of bytes where it is packed in 4 bits."""
+    return linear.in_features * linear.out_features
 
 
 def _sizes(lengths: Iterable[int]) -> tuple[int, float]:

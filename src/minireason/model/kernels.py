@@ -179,7 +179,7 @@ def _flash_attn_varlen() -> Any:
 def _flex_attention() -> Any:
     from torch.nn.attention.flex_attention import flex_attention
 
-    return torch.compile(flex_attention)
+    return torch.compile(flex_attention, dynamic=True)
 
 
 @cache

@@ -113,6 +113,13 @@ def load_model(
 
 def _require_trainable(language_model: LanguageModel, base: str, bits: Bits) -> None:
     """Refuse what packed training or the sampler would get wrong, before anything is trained."""
+    config = language_model.model.config.get_text_config()
+    if "chunked_attention" in (getattr(config, "layer_types", None) or ()):
+        raise MissingError(
+            f"cannot train the model {base}: its layers attend in chunks of "
+            f"{getattr(config, 'attention_chunk_size', '?')} tokens, which only its own mask "
+            "knows; give another"
+        )
     try:
         _ = language_model.head
         # beside 4-bit weights the products are in bfloat16, which rounds by one part in 256

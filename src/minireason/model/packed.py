@@ -61,7 +61,9 @@ class Packed:
             return is_same & (key <= query) & (query - key < reach)
 
         length, device = self.num_tokens, self.starts.device
-        return create_block_mask(may_look, None, None, length, length, device=device)
+        # uncompiled it would hold every pair of tokens
+        create = torch.compile(create_block_mask, dynamic=True) if device.type == "cuda" else None
+        return (create or create_block_mask)(may_look, None, None, length, length, device=device)
 
 
 def hidden_states(

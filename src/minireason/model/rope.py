@@ -24,7 +24,8 @@ def pin_rope(config: Any, rope: Rope = "auto", context: int | None = None) -> No
 
     `auto` keeps the regime the model is pinned to; an unpinned one gets long where `context`, the
     longest of the run in tokens, exceeds the length of pre-training (or is not given), else short.
-    Raises MissingError for the other regime of a pinned model.
+    Raises MissingError for the other regime of a pinned model, and by `auto` for a context that
+    the short one it is pinned to was not made for.
     """
     _require_steady(config, context)
     longropes = [each for each in _ropes(config) if each.get("rope_type") == "longrope"]
@@ -33,7 +34,14 @@ def pin_rope(config: Any, rope: Rope = "auto", context: int | None = None) -> No
     pinned = getattr(config, REGIME_KEY, None)
     if rope == "auto":
         original = longropes[0]["original_max_position_embeddings"]
-        rope = pinned or ("long" if context is None or context > original else "short")
+        needed: Rope = "long" if context is None or context > original else "short"
+        if pinned == "short" and context is not None and needed == "long":
+            raise MissingError(
+                f"the run's longest context is {context} and the model was trained with its short "
+                f"LongRoPE factors, for up to {original}; lower model.max_length and the "
+                "seq_lengths, start from the unpinned base, or set model.rope = 'short'"
+            )
+        rope = pinned or needed
     if pinned not in (None, rope):
         raise MissingError(
             f"model.rope is {rope!r} and the model was trained with its {pinned} LongRoPE factors; "

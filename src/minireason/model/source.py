@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from minireason.errors import MissingError
@@ -21,3 +22,21 @@ def local_folder(base: str) -> Path | None:
             f"model folder {base} does not exist; give `tiny`, a folder or a hub id owner/name"
         )
     return None
+
+
+def rope_regime(base: str, rope: str, context: int) -> str:
+    """What a recipe makes of a base's LongRoPE, empty where it has none: part of what a step reads.
+
+    Of a hub id, whose config is not here, it is what the choice depends on.
+    """
+    folder = local_folder(base)
+    if folder is None:
+        return rope if rope != "auto" else f"auto for {context}"
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    found = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if "longrope" not in (found.get("rope_type"), found.get("type")):
+        return ""
+    original = found.get("original_max_position_embeddings")
+    original = original or config.get("original_max_position_embeddings", 0)
+    chosen = "long" if context > original else "short"
+    return rope if rope != "auto" else str(config.get("longrope_regime", chosen))

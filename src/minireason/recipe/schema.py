@@ -145,6 +145,11 @@ class Recipe(Section):
     def _require_lora(self) -> None:
         """What cannot be with adapters, or only with them."""
         lora = self.lora
+        if self.parallel.cpu_offload and self.optimizer.name == "muon":
+            raise ValueError(
+                "optimizer.name is 'muon' and parallel.cpu_offload is set; Muon needs its matrices "
+                "on the device: take 'adamw', or do not offload"
+            )
         if lora.rank and self.optimizer.name == "muon":
             raise ValueError(
                 f"optimizer.name is 'muon' and lora.rank is {lora.rank}; Muon is for whole "

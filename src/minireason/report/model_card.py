@@ -15,6 +15,7 @@ from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
 from huggingface_hub import ModelCard, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -49,7 +50,10 @@ def write_model_cards(run_dir: Path) -> int:
     num_ours = 0
     for stage in (name for name in STAGES if name in steps):
         path = run_dir / stage / CARD
-        old = path.read_text(encoding="utf-8") if path.is_file() else ""
+        try:
+            old = path.read_text(encoding="utf-8") if path.is_file() else ""
+        except UnicodeDecodeError:  # not as we wrote it
+            continue
         if old and not is_ours(old):
             continue
         num_ours += 1
@@ -126,7 +130,10 @@ def _license(base: str) -> str | None:
     if base in ("", "tiny"):
         return str(metadata("minireason")["License-Expression"]).lower()
     card = Path(base).expanduser() / CARD
-    return ModelCard.load(card).data.license if card.is_file() else None
+    try:
+        return ModelCard.load(card).data.license if card.is_file() else None
+    except (OSError, ValueError, yaml.YAMLError):  # a card that says nothing readable
+        return None
 
 
 def _base_identity(made_from: Sequence[Made]) -> str:

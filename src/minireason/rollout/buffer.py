@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 import torch
 
 from minireason.records import Group, read_records, write_records
-from minireason.runfolder import remove
 
 CHUNK = 1 << 24  # weights added up at once: bounds the memory that their 64-bit copy takes
 BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -44,9 +43,6 @@ class RolloutBuffer:
         for other in self.folder.glob("step-*.parquet"):
             if other.name < path.name:
                 other.unlink()
-
-    def remove(self) -> None:
-        remove(self.folder)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"step-{number:06d}.parquet"

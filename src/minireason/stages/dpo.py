@@ -25,6 +25,7 @@ from minireason.curate.pairs import PairSelection, preference_pairs
 from minireason.errors import DataError
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel
+from minireason.model.rope import REGIME_KEY
 from minireason.model.source import local_folder
 from minireason.records import Pair, Question, iter_records, parquet_files, write_records
 from minireason.rollout.crew import lead
@@ -151,7 +152,11 @@ def with_reference(
 ) -> TokenStore:
     """The pairs with the starting model's log-probabilities, kept in the step's `reference/`."""
     settings = step.recipe.dpo
-    made_by = {"model": _starting_model(step, language_model), "dtype": step.recipe.run.dtype}
+    made_by = {
+        "model": _starting_model(step, language_model),
+        "dtype": step.recipe.run.dtype,
+        "rope": getattr(language_model.model.config, REGIME_KEY, ""),
+    }
     reference = ReferenceLogprobs(step.folder / REFERENCE, pairs.names, pairs, made_by)
     if step.world.of_main(reference.prepare):
         step.progress.say(

@@ -111,7 +111,6 @@ def rlvr(step: StepContext) -> Counts:
     with open_verifier(**step.recipe.verify.model_dump()) as verifier:
         source = RolloutSource(step, learner, policy, selected, verifier, reference)
         fit(step, learner, language_model, source, objective)
-    step.world.of_main(source.buffer.remove)
     return {"in": len(selected), "out": len(selected)}
 
 

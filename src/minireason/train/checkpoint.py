@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -53,7 +54,14 @@ class Checkpoints:
         self.wait()
         if target.exists():
             return
+        optimizers = self.learner.optimizers
+        is_fresh = not any(optimizer.state for optimizer in optimizers)
         model, optimizer = self._state()
+        if is_fresh:  # torch has made a state by a step of zeros, which must not count as a step
+            for moments in optimizer["state"].values():
+                moments.get("step", torch.zeros(())).zero_()
+            for each in optimizers:
+                each.state.clear()
         self._write(target, {"model": model, "optimizer": optimizer}, {"step": step, **state})
 
     def save_best(self, step: int) -> None:

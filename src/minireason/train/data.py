@@ -99,7 +99,7 @@ def fill(costs: Sequence[int], num_ranks: int, budget: int) -> list[list[list[in
             load, part = loads[0]
             heapq.heapreplace(loads, (load + costs[row], part))
             parts[part].append(row)
-        if max(loads)[0] <= max(budget, *costs):
+        if max(loads)[0] <= max([budget, *costs]):
             break
         num_turns += 1
     parts.sort(key=lambda part: -sum(costs[row] for row in part))

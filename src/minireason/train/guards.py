@@ -20,8 +20,8 @@ class FiniteGuard:
     An update whose gradients are not finite is skipped, so the weights stay as they were.
     """
 
-    def __init__(self, folder: Path, max_skipped: int) -> None:
-        self.folder, self.max_skipped = folder, max_skipped
+    def __init__(self, folder: Path, max_skipped: int, rank: int = 0) -> None:
+        self.folder, self.max_skipped, self.rank = folder, max_skipped, rank
         self.in_a_row = 0
 
     def check(self, done: int, metrics: dict[str, float], step: Step) -> None:
@@ -29,7 +29,7 @@ class FiniteGuard:
         self.in_a_row = self.in_a_row + 1 if metrics.get("skipped") else 0
         if self.in_a_row < self.max_skipped:
             return
-        file = self.folder / f"not-finite-step-{done:06d}.pt"
+        file = self.folder / f"not-finite-step-{done:06d}-rank-{self.rank}.pt"
         batches = [batch for update in step.updates for batch in update.micro_batches]
         torch.save([_plain(batch) for batch in batches], file)
         raise MinireasonError(

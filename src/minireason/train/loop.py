@@ -76,7 +76,7 @@ class Course:
         self.learner, self.source, self.objective = learner, source, objective
         self.watcher, self.validation = watcher, validation
         settings = learner.settings
-        self.guard = FiniteGuard(folder, settings.max_skipped)
+        self.guard = FiniteGuard(folder, settings.max_skipped, learner.world.rank)
         self.checkpoints = Checkpoints(folder / "checkpoints", learner, settings.keep_checkpoints)
         self.log = MetricsLog(folder, watcher.trackers) if learner.world.is_main else None
         self.spikes = SpikeDetector()
@@ -113,9 +113,9 @@ class Course:
 
     def run(self, interrupt: Interrupt) -> None:
         """Go on to the end, or until all processes agree that somebody has asked to stop."""
+        self.learner.model.train()  # activations are computed again in training alone
         if self.source.num_steps - self.done >= REHEARSED_STEPS:
             self.rehearse()
-        self.learner.model.train()
         meter = Meter(self.learner.model, self.learner.device, self.learner.dtype)
         while not self.is_over:
             self.advance(meter)
@@ -165,6 +165,7 @@ class Course:
             self.watcher.note(
                 f"dry run of the largest micro-batch, {batch.num_tokens} tokens: {peak:.1f} GiB"
             )
+            torch.cuda.reset_peak_memory_stats(learner.device)
 
     def _learning_rate(self) -> float:
         settings = self.learner.settings

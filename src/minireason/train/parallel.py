@@ -7,7 +7,7 @@ are gathered when its turn comes, and its gradients are summed over the processe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -101,22 +101,20 @@ def shard(
 
     Weights, gradients' sums and the optimizer stay in float32; layers compute in `dtype`.
     """
-    policy = MixedPrecisionPolicy(
-        param_dtype=None if dtype == torch.float32 else dtype,
-        reduce_dtype=torch.float32,
-        cast_forward_inputs=False,  # the forward pass runs under autocast as in one process
-    )
+    # The forward pass runs under autocast as in one process, which casts what it must. The root
+    # keeps embedding, last norm and head in float32, and with them what flows between the layers.
+    exact = MixedPrecisionPolicy(reduce_dtype=torch.float32, cast_forward_inputs=False)
+    lowered = None if dtype == torch.float32 else dtype
     offloaded = CPUOffloadPolicy(pin_memory=device.type == "cuda")
     offload = offloaded if parallelism.cpu_offload else OffloadPolicy()
     spread = partial(
         fully_shard,
         mesh=_mesh(parallelism, world, device),
-        mp_policy=policy,
         offload_policy=offload,
     )
     for layer in layers:
-        spread(layer)
-    spread(root)
+        spread(layer, mp_policy=replace(exact, param_dtype=lowered))
+    spread(root, mp_policy=exact)
     for module in root.modules():
         if isinstance(module, FSDPModule):
             # The loss is divided by the totals of all processes: gradients add up.

@@ -8,10 +8,10 @@ here, an entry in `TRACKERS` and in the recipe's `run.trackers`, and an extra of
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.util
 import os
 import sys
+import uuid
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from minireason.errors import MissingError
+from minireason.runfolder import write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,11 @@ class Tracked:
 
     @property
     def run_id(self) -> str:
-        """The same for the same folder, another for every other: `sft-1f3a9c20`."""
-        place = hashlib.sha256(str(self.folder.resolve()).encode()).hexdigest()
-        return f"{self.folder.name}-{place[:8]}"
+        """Made once for a folder and kept in it: `sft-1f3a9c20`; a step redone is another run."""
+        path = self.folder / "tracker_id"
+        if not path.is_file():
+            write_text(path, f"{self.folder.name}-{uuid.uuid4().hex[:8]}")
+        return path.read_text(encoding="utf-8")
 
 
 class Tracker(Protocol):
@@ -146,7 +149,7 @@ class Trackers:
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Give a step's values to every tracker that lacks the step."""
-        named = {name: value for name, value in values.items() if name != "step"}
+        named = {k: value for k, value in values.items() if k != "step" and value is not None}
         for name, tracker in list(self.open.items()):
             if step > tracker.last_step:
                 self._try(name, partial(tracker.log, step, named))

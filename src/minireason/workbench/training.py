@@ -15,7 +15,6 @@ from minireason.model.adapters import (
     save_adapters,
 )
 from minireason.model.load import LanguageModel, save_model
-from minireason.runfolder import remove
 from minireason.step import StepContext
 from minireason.train.data import StepSource
 from minireason.train.learner import Learner
@@ -26,7 +25,6 @@ from minireason.train.parallel import Parallelism
 from minireason.train.tracking import open_trackers
 from minireason.train.validation import Validation
 from minireason.workbench.models import adapt, load
-from minireason.workbench.tokens import TOKENS
 
 ADAPTER = "adapter"
 
@@ -78,9 +76,6 @@ def fit(
         weights = learner.whole_weights() if learner.is_sharded else None
         if step.world.is_main:
             save_model(language_model, step.folder, weights)
-    if step.world.is_main:
-        remove(step.folder / "checkpoints")
-        remove(step.folder / TOKENS)
 
 
 def _save_merged(step: StepContext, model: Any) -> None:
