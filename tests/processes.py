@@ -56,7 +56,8 @@ class Processes:
                 time.sleep(0.005)
 
     def interrupt(self, rank=0, signal_number=signal.SIGINT):
-        os.kill(self.members[rank].pid, signal_number)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(self.members[rank].pid, signal_number)
 
     def wait(self, timeout_s=TIMEOUT_S):
         """The exit codes by rank; who has not ended in time is killed, and the test fails."""

@@ -20,7 +20,8 @@ _OPTIMISER: _Panels = [
     ("Learning rate", {"lr": "lr"}),
 ]
 _IMITATION: _Panels = [
-    ("Loss", {"loss": "training", "validation_loss": "held out"}),
+    ("Loss", {"loss": "loss"}),
+    ("Held-out loss", {"validation_loss": "loss"}),
     *_OPTIMISER,
 ]
 PANELS: dict[str, _Panels] = {
