@@ -10,9 +10,9 @@ FILES = sorted(SRC.rglob("*.py"))
 
 # From the bottom up. The parts of one line do not import each other.
 LAYERS = [
-    ["errors", "seeding", "account", "conventions"],
+    ["errors", "seeding", "account", "conventions", "atomic"],
     ["records", "recipe", "runfolder", "progress", "world"],
-    ["recipe_file", "tables", "journal", "shards"],
+    ["recipe_file", "tables", "journal", "shards", "interrupt"],
     ["messages", "step", "endpoint"],
     ["problems", "verify", "model"],
     ["rollout", "curate", "train"],

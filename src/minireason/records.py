@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from minireason.atomic import whole_file
 from minireason.errors import DataError, MissingError
 
 VerdictLabel = Literal["correct", "incorrect", "unknown"]
@@ -213,13 +214,11 @@ def write_records(
     """
     names = [f.name for f in dataclasses.fields(record)]
     layout = schema(record).with_metadata(dict(about) if about else None)
-    partial = path.with_name(path.name + ".partial")
     count, left = 0, iter(records)
-    with pq.ParquetWriter(partial, layout) as writer:
+    with whole_file(path) as partial, pq.ParquetWriter(partial, layout) as writer:
         while rows := [{n: getattr(r, n) for n in names} for r in islice(left, ROW_GROUP)]:
             writer.write_table(pa.Table.from_pylist(rows, schema=layout))
             count += len(rows)
-    partial.replace(path)
     return count
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from minireason.atomic import whole_file
 from minireason.evaluate.ladder import change_text, interval_text, percent, points
 from minireason.report import data_flow, data_page, overview, responses, training
 from minireason.report.data_summary import data_summary
@@ -40,9 +41,9 @@ def write_data_page(run_dir: Path, out: Path) -> Path | None:
 
 def _write(out: Path, page: str) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".partial")
-    partial.write_text(page, encoding="utf-8")
-    return partial.replace(out)
+    with whole_file(out) as partial:
+        partial.write_text(page, encoding="utf-8")
+    return out
 
 
 def render(run: RunData, num_examples: int) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from minireason.atomic import whole_file
 from minireason.curate.midtrain import MidtrainSelection, midtrain_ledger
 from minireason.curate.sft import SftSelection, select_sft
 from minireason.curate.shards import ShardRules, annotate_shards
@@ -73,7 +74,6 @@ def _copy_taken(folder: Path, is_taken: np.ndarray) -> None:
         target = folder / "sft" / shard.name
         examples = pq.read_table(shard)
         stop = start + examples.num_rows
-        partial = target.with_name(target.name + ".partial")
-        pq.write_table(examples.filter(pa.array(is_taken[start:stop])), partial)
-        partial.replace(target)
+        with whole_file(target) as partial:
+            pq.write_table(examples.filter(pa.array(is_taken[start:stop])), partial)
         start = stop

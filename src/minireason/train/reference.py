@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from minireason.atomic import whole_file
 from minireason.errors import DataError, MissingError
 from minireason.progress import Advance
 from minireason.runfolder import StepFolder, file_hash, read_json, remove, write_json
@@ -124,10 +125,8 @@ class ReferenceLogprobs:
         chosen, rejected = zip(*logprobs, strict=True)
         columns = (self.ids[self._part(number)], chosen, rejected)
         arrays = [pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)]
-        path = self._path(number)
-        partial = path.with_name(path.name + ".partial")
-        pq.write_table(pa.table(arrays, schema=SCHEMA), partial)
-        partial.replace(path)
+        with whole_file(self._path(number)) as partial:
+            pq.write_table(pa.table(arrays, schema=SCHEMA), partial)
 
 
 def model_identity(folder: Path) -> str:

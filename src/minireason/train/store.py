@@ -20,6 +20,7 @@ from typing import overload
 
 import numpy as np
 
+from minireason.atomic import whole_file
 from minireason.errors import DataError
 from minireason.runfolder import remove
 from minireason.train.packing import TokenSequence, Unit
@@ -227,8 +228,6 @@ class _Names(Sequence[str]):
 
 def write_values(file: Path, values: Iterable[np.ndarray]) -> None:
     """Write numbers for the target tokens of units, in their order, as they come."""
-    partial = file.with_name(file.name + ".partial")
-    with partial.open("wb") as out:
+    with whole_file(file) as partial, partial.open("wb") as out:
         for part in values:
             out.write(np.asarray(part, dtype=VALUE).tobytes())
-    partial.replace(file)
