@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from minireason.errors import MissingError, RecipeError
+from minireason.model.sharded import whole
 
 ALL_LINEAR = "all-linear"
 
@@ -91,13 +92,11 @@ def adapter_weights(model: Any) -> dict[str, torch.Tensor]:
 
     Where they are sharded every process must call it.
     """
-    found = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            whole = parameter.detach()
-            whole = whole.full_tensor() if hasattr(whole, "full_tensor") else whole
-            found[name] = whole.cpu().contiguous()
-    return found
+    return {
+        name: whole(parameter.detach()).cpu().contiguous()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
 
 
 def save_adapters(model: Any, weights: dict[str, torch.Tensor], folder: Path, base: str) -> None:

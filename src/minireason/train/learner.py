@@ -13,6 +13,7 @@ from torch.distributed.checkpoint.state_dict import (
     get_model_state_dict,
 )
 
+from minireason.model.sharded import whole
 from minireason.train.forward import Scorer
 from minireason.train.objectives import Scores
 from minireason.train.optimizer import OptimizerSettings, build_optimizers
@@ -73,10 +74,10 @@ class Learner:
 
     def gradient_norm(self) -> float:
         """Global norm of the gradients, which are scaled down to `max_grad_norm`."""
-        norm: Any = torch.nn.utils.clip_grad_norm_(
+        norm = torch.nn.utils.clip_grad_norm_(
             (p for p in self.model.parameters() if p.requires_grad), self.settings.max_grad_norm
         )
-        return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
+        return float(whole(norm))
 
     def total(self, numbers: Sequence[torch.Tensor]) -> list[float]:
         """The sums of the numbers over all processes."""
@@ -107,7 +108,5 @@ class Learner:
             return
         with torch.no_grad():
             for mine, theirs in zip(self.model.parameters(), model.parameters(), strict=True):
-                if not mine.requires_grad:
-                    continue  # a frozen base is what it was
-                whole: Any = mine.detach()
-                theirs.copy_(whole.full_tensor() if hasattr(whole, "full_tensor") else whole)
+                if mine.requires_grad:  # a frozen base is what it was
+                    theirs.copy_(whole(mine))

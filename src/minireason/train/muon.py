@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from minireason.model.sharded import whole
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic Newton-Schulz step; they bring singular values near 1 fast, not exactly to 1."""
 NUM_ITERATIONS = 5
@@ -46,7 +48,8 @@ class Muon(torch.optim.Optimizer):
             raise ValueError("Muon takes no closure; compute the gradients before step()")
         for group in self.param_groups:
             for params in _by_shape(group["params"]):
-                momenta = [_whole(self._momentum(p, group)) for p in params]
+                # a matrix's singular vectors are of the whole of it
+                momenta = [whole(self._momentum(p, group)) for p in params]
                 update = orthogonalized(torch.stack(momenta))
                 rows, columns = update.shape[-2:]
                 step_size = group["lr"] * RMS_OF_ADAMW * max(rows, columns) ** 0.5
@@ -77,16 +80,11 @@ def orthogonalized(matrices: Tensor) -> Tensor:
     return (x.mT if is_tall else x).to(matrices.dtype)
 
 
-def _whole(matrix: Tensor) -> Tensor:
-    """A sharded matrix gathered from all processes, since its singular vectors are of the whole."""
-    return matrix.full_tensor() if isinstance(matrix, DTensor) else matrix
-
-
-def _part_of(whole: Tensor, like: Tensor) -> Tensor:
+def _part_of(matrix: Tensor, like: Tensor) -> Tensor:
     """This process's part of a matrix that every process has whole."""
     if not isinstance(like, DTensor):
-        return whole
-    return distribute_tensor(whole, like.device_mesh, like.placements, src_data_rank=None)
+        return matrix
+    return distribute_tensor(matrix, like.device_mesh, like.placements, src_data_rank=None)
 
 
 def _by_shape(params: Iterable[Tensor]) -> Iterable[list[Tensor]]:
