@@ -80,7 +80,7 @@ def _solved(base: str, num: int, outcomes: Sequence[bool]) -> Iterator[TokenSequ
 
 
 def _all_targets(sequence: TokenSequence) -> TokenSequence:
-    return replace(sequence, num_targets=len(sequence.ids) - 1)
+    return sequence.on_all_tokens()
 
 
 def layout(max_length: int, num_steps: int, *, packing: bool) -> Layout:

@@ -1,4 +1,4 @@
-"""Ctrl-C or SIGTERM in training: finish the step, save, stop. A second one stops at once."""
+"""Ctrl-C and SIGTERM: what they become, and how training finishes its step before it obeys."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from minireason.errors import Preempted
 from minireason.world import World
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def stopped_by(number: int) -> KeyboardInterrupt:
+    """What a signal raises: Preempted for SIGTERM."""
+    return Preempted() if number == signal.SIGTERM else KeyboardInterrupt()
 
 
 class Interrupt:
@@ -32,14 +37,14 @@ class Interrupt:
     def stop(self) -> NoReturn:
         """Raises Preempted after SIGTERM, KeyboardInterrupt otherwise."""
         number, self.signal = self.signal, 0
-        raise Preempted if number == signal.SIGTERM else KeyboardInterrupt
+        raise stopped_by(number)
 
 
 @contextlib.contextmanager
 def finish_step_on_interrupt() -> Iterator[Interrupt]:
     """Turn the first SIGINT or SIGTERM into a request; at the end, one that nobody saw is sent on.
 
-    Outside the main thread signals are left alone.
+    A second one stops at once. Outside the main thread signals are left alone.
     """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():

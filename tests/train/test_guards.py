@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,18 @@ from minireason.train.optimizer import OptimizerSettings
 from minireason.train.packing import MicroBatch, collate
 
 SETTINGS = OptimizerSettings(1e-2, 0.0, 0.9, 0.95, 1.0, 0.0, "constant", checkpoint_every=100)
+
+
+class Watched(Learner):
+    """Calls `look` with itself and every batch before it is scored."""
+
+    def __init__(self, model: Any, look: Callable[[Learner, MicroBatch], None]) -> None:
+        super().__init__(model, SETTINGS)
+        self.look = look
+
+    def score(self, batch: MicroBatch, temperature: float, *, with_entropy: bool) -> Any:
+        self.look(self, batch)
+        return super().score(batch, temperature, with_entropy=with_entropy)
 
 
 @pytest.mark.parametrize(
@@ -69,20 +80,14 @@ def test_a_long_run_tries_its_largest_batch_before_the_first_step(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(loop, "REHEARSED_STEPS", 3)
     seen: list[int] = []
-
-    class Looking(Learner):
-        def score(self, batch: MicroBatch, temperature: float, *, with_entropy: bool) -> Any:
-            seen.append(batch.num_tokens)
-            return super().score(batch, temperature, with_entropy=with_entropy)
 
     def weights(rehearsed: bool) -> Any:
         folder = tmp_path / str(rehearsed)
         folder.mkdir()
         monkeypatch.setattr(loop, "REHEARSED_STEPS", 3 if rehearsed else 1000)
         seen.clear()
-        learner = Looking(make_model(), SETTINGS)
+        learner = Watched(make_model(), lambda _, batch: seen.append(batch.num_tokens))
         data = PackedData(make_units(9), Layout(40, 1, 1, "best-fit", epochs=3), seed=0)
         train(learner, data, NextToken(), folder)
         return learner.model, list(seen)
@@ -101,13 +106,12 @@ def test_a_dry_run_that_does_not_fit_ends_the_run_before_it_has_begun(
 ) -> None:
     monkeypatch.setattr(loop, "REHEARSED_STEPS", 3)
 
-    class Small(Learner):
-        def score(self, batch: MicroBatch, temperature: float, *, with_entropy: bool) -> Any:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+    def overflow(learner: Learner, batch: MicroBatch) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
 
     data = PackedData(make_units(9), Layout(40, 1, 1, "best-fit", epochs=3), seed=0)
     with pytest.raises(MinireasonError, match="out of memory"):
-        train(Small(make_model(), dataclasses.replace(SETTINGS)), data, NextToken(), tmp_path)
+        train(Watched(make_model(), overflow), data, NextToken(), tmp_path)
     assert (tmp_path / "metrics.jsonl").read_text() == ""
 
 
@@ -120,11 +124,7 @@ def test_a_dry_run_is_made_as_training_is(
     monkeypatch.setattr(loop, "REHEARSED_STEPS", 3)
     modes: list[bool] = []
 
-    class Looking(Learner):
-        def score(self, batch: MicroBatch, temperature: float, *, with_entropy: bool) -> Any:
-            modes.append(self.model.training)
-            return super().score(batch, temperature, with_entropy=with_entropy)
-
     data = PackedData(make_units(9), Layout(40, 1, 1, "best-fit", epochs=1), seed=0)
-    train(Looking(make_model().eval(), SETTINGS), data, NextToken(), tmp_path)
+    learner = Watched(make_model().eval(), lambda me, _: modes.append(me.model.training))
+    train(learner, data, NextToken(), tmp_path)
     assert set(modes) == {True}

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import torch
 
+from minireason.interrupt import Interrupt
 from minireason.train import loop
 from minireason.train.checkpoint import Checkpoints
 from minireason.train.data import Layout, PackedData, Step
-from minireason.train.interrupt import Interrupt
 from minireason.train.learner import Learner
 from minireason.train.loop import train
 from minireason.train.metrics import MetricsLog

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +75,7 @@ def run(make_model: Callable[..., Any], make_units: Callable[..., Any]) -> Calla
     def go(folder: Path, at: int = -1, patience: int = 2) -> tuple[Any, list[dict[str, float]]]:
         folder.mkdir(exist_ok=True)
         data = PackedData(make_units(6), Layout(40, 2, 2, "best-fit", epochs=40), seed=0)
-        learner = Learner(make_model(), replace(SETTINGS))
+        learner = Learner(make_model(), SETTINGS)
         saturation = Saturation(every=2, patience=patience, min_delta=0.0)
         validation = Validation.of(make_units(6, seed=9), 40, 2, saturation)
 

@@ -34,14 +34,13 @@ def pin_rope(config: Any, rope: Rope = "auto", context: int | None = None) -> No
     pinned = getattr(config, REGIME_KEY, None)
     if rope == "auto":
         original = longropes[0]["original_max_position_embeddings"]
-        needed: Rope = "long" if context is None or context > original else "short"
-        if pinned == "short" and context is not None and needed == "long":
+        if pinned == "short" and context is not None and context > original:
             raise MissingError(
                 f"the run's longest context is {context} and the model was trained with its short "
                 f"LongRoPE factors, for up to {original}; lower model.max_length and the "
                 "seq_lengths, start from the unpinned base, or set model.rope = 'short'"
             )
-        rope = pinned or needed
+        rope = regime(pinned, original, context)
     if pinned not in (None, rope):
         raise MissingError(
             f"model.rope is {rope!r} and the model was trained with its {pinned} LongRoPE factors; "
@@ -50,6 +49,11 @@ def pin_rope(config: Any, rope: Rope = "auto", context: int | None = None) -> No
     for longrope in longropes:
         longrope["short_factor"] = longrope["long_factor"] = list(longrope[f"{rope}_factor"])
     setattr(config, REGIME_KEY, rope)
+
+
+def regime(pinned: Rope | None, original: int, context: int | None) -> Rope:
+    """What `auto` means for a model pre-trained on `original` tokens."""
+    return pinned or ("long" if context is None or context > original else "short")
 
 
 def share_frequencies(model: Any) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from minireason.errors import MissingError
+from minireason.model.rope import REGIME_KEY, regime
 
 TINY_FOLDER = Path(__file__).parent / "tiny"
 
@@ -32,11 +33,13 @@ def rope_regime(base: str, rope: str, context: int) -> str:
     folder = local_folder(base)
     if folder is None:
         return rope if rope != "auto" else f"auto for {context}"
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError:  # loading it says what is wrong
+        return ""
     found = config.get("rope_parameters") or config.get("rope_scaling") or {}
     if "longrope" not in (found.get("rope_type"), found.get("type")):
         return ""
     original = found.get("original_max_position_embeddings")
     original = original or config.get("original_max_position_embeddings", 0)
-    chosen = "long" if context > original else "short"
-    return rope if rope != "auto" else str(config.get("longrope_regime", chosen))
+    return rope if rope != "auto" else regime(config.get(REGIME_KEY), original, context)

@@ -16,7 +16,7 @@ from itertools import pairwise
 from types import FrameType
 from typing import Any, Generic, NoReturn, TypeVar
 
-from minireason.errors import Preempted
+from minireason.interrupt import SIGNALS, stopped_by
 from minireason.rollout.engine import Completion, Engine, OnFinish, Request
 from minireason.rollout.policy import PolicyTeacher
 from minireason.world import World
@@ -134,7 +134,7 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in SIGNALS:
                 self._previous[number] = signal.signal(number, self._ask)
         return self
 
@@ -158,7 +158,7 @@ class Interrupts:
         """Stop every process where one was asked to."""
         asked = max(world.gather(self.asked))
         if asked:
-            raise _stop(asked)
+            raise stopped_by(asked)
 
     def _while(self, is_allowed: bool) -> Iterator[None]:
         before = self._is_allowed
@@ -174,14 +174,10 @@ class Interrupts:
         self._is_allowed = is_allowed
         if is_allowed and self.asked:
             self._is_allowed = False
-            raise _stop(self.asked)
+            raise stopped_by(self.asked)
 
     def _ask(self, number: int, _frame: FrameType | None) -> None:
         self.asked = number
         if self._is_allowed:
             self._is_allowed = False
-            raise _stop(number)
-
-
-def _stop(number: int) -> KeyboardInterrupt:
-    return Preempted() if number == signal.SIGTERM else KeyboardInterrupt()
+            raise stopped_by(number)

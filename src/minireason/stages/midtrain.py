@@ -12,7 +12,6 @@ saturates. The loss is on all tokens, question and response.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 
 from minireason.model.chat import Chat
@@ -58,8 +57,7 @@ def encoded(chat: Chat, share: float, seed: int, examples: Sequence[Example]) ->
     """Examples whose every token but the first is a target, and whether they are held out."""
     sequences = conversations(chat, [example.messages for example in examples])
     for example, sequence in zip(examples, sequences, strict=True):
-        unit = [replace(sequence, num_targets=len(sequence.ids) - 1)]
-        yield Entry(example.id, unit, held_out(example, share, seed))
+        yield Entry(example.id, [sequence.on_all_tokens()], held_out(example, share, seed))
 
 
 def held_out(example: Example, share: float, seed: int) -> bool:

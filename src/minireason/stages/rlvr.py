@@ -155,14 +155,16 @@ class RolloutSource:
 
     def _groups(self, number: int, temperature: float) -> list[Group]:
         """The step's groups: from the buffer, if a run that was killed has sampled them already."""
-        sampled_by = self.world.of_main(
-            lambda: {
+
+        def recall() -> tuple[dict[str, str], list[Group] | None]:
+            sampled_by = {
                 "weights": weights_identity(self.engine.model),
                 "temperature": repr(temperature),
                 "seed": str(self.recipe.run.seed),
             }
-        )
-        kept = self.world.of_main(lambda: self.buffer.read(number, sampled_by))
+            return sampled_by, self.buffer.read(number, sampled_by)
+
+        sampled_by, kept = self.world.of_main(recall)
         if kept is not None:
             return kept
         drawn = list(enumerate(self._draw(number)))

@@ -13,7 +13,6 @@ token that ends it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 
 from minireason.model.chat import Chat
@@ -51,6 +50,4 @@ def encoded(chat: Chat, loss_on: str, examples: Sequence[Example]) -> Iterator[E
     """The examples with the response's tokens as targets, or `all` but the first."""
     sequences = conversations(chat, [example.messages for example in examples])
     for example, sequence in zip(examples, sequences, strict=True):
-        if loss_on == "all":
-            sequence = replace(sequence, num_targets=len(sequence.ids) - 1)
-        yield Entry(example.id, [sequence])
+        yield Entry(example.id, [sequence.on_all_tokens() if loss_on == "all" else sequence])

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
+from minireason.interrupt import Interrupt, finish_step_on_interrupt
 from minireason.seeding import derive_seed
 from minireason.train.checkpoint import Checkpoints
 from minireason.train.data import Step, StepSource, Update
 from minireason.train.guards import FiniteGuard, memory_explained
-from minireason.train.interrupt import Interrupt, finish_step_on_interrupt
 from minireason.train.learner import Learner
 from minireason.train.meter import Meter
 from minireason.train.metrics import MetricsLog

@@ -3,8 +3,8 @@
 A *unit* is what may not be torn apart (an example, or a pair's two sequences). Units are packed
 into rows by best-fit decreasing (D. S. Johnson, Near-optimal bin packing algorithms, 1973: at
 most 11/9 of the fewest rows), or else laid end to end and cut, where parts of examples may train.
-Attention is limited to a sequence by an explicit mask and positions start at 0 in each, so a
-packed row computes what separate rows would.
+Each sequence attends to itself alone and its positions start at 0 (`model/packed.py`), so a packed
+row computes what separate rows would.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ class TokenSequence:
     ids: Sequence[int] | np.ndarray
     num_targets: int
     values: Mapping[str, Sequence[float] | np.ndarray | float] = field(default_factory=dict)
+
+    def on_all_tokens(self) -> TokenSequence:
+        """The same with every token but the first, which nothing comes before, as a target."""
+        return dataclasses.replace(self, num_targets=len(self.ids) - 1)
 
 
 Unit = Sequence[TokenSequence]

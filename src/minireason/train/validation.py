@@ -86,7 +86,8 @@ class Validation:
 
     @property
     def is_saturated(self) -> bool:
-        return sum(step > self.best[0] for step, _ in self.losses) >= self.saturation.patience
+        best_step, _ = self.best
+        return sum(step > best_step for step, _ in self.losses) >= self.saturation.patience
 
     def state_dict(self) -> dict[str, Any]:
         return {"losses": self.losses}

@@ -52,8 +52,7 @@ def fit(
     objective: Objective,
     validation: Validation | None = None,
 ) -> None:
-    """Train from where the step was, save the model in the step's folder, and drop
-    checkpoints and tokens."""
+    """Train from where the step was and save the model in the step's folder."""
     label = step.folder.name
     with step.progress.track(label) as advance:
 
