@@ -76,9 +76,9 @@ def test_sigterm_to_one_process_of_an_evaluation_ends_all_and_keeps_what_is_done
     assert made["files"] == expected["files"]
 
 
-def newest(folder, pattern):
-    """The number of the newest `step-NNNNNN`, 0 without one."""
-    return max((int(path.stem[5:]) for path in folder.glob(pattern)), default=0)
+def numbers(folder, pattern):
+    """The numbers of the `step-NNNNNN` there."""
+    return [int(path.stem[5:]) for path in folder.glob(pattern)]
 
 
 @pytest.mark.slow
@@ -92,12 +92,12 @@ def test_rlvr_in_two_processes_killed_after_sampling_learns_from_those_samples(
     num_sampled = sum(processes(2, carry_out, arguments, whole, "rlvr").results())
     begun = processes(2, carry_out, arguments, killed, "rlvr")
     folder = killed / "rlvr"
-    while not newest(folder, "buffer/*.parquet") and begun.members[0].is_alive():
+    while not any(numbers(folder, "buffer/*.parquet")) and begun.members[0].is_alive():
         time.sleep(0.001)
     begun.kill()
-    goes_on_from = newest(folder, "checkpoints/step-??????")
-    is_sampled = newest(folder, "buffer/*.parquet") >= goes_on_from  # unless the kill came late
+    goes_on_from = max(numbers(folder, "checkpoints/step-??????"), default=0)
+    kept = [n for n in numbers(folder, "buffer/*.parquet") if n >= goes_on_from]
     again = sum(processes(2, carry_out, arguments, killed, "rlvr").results())
-    assert again == num_sampled / 4 * (4 - goes_on_from - is_sampled)
+    assert again == num_sampled / 4 * (4 - goes_on_from - len(kept))
     made, expected = (read_json(path / "rlvr" / "manifest.json") for path in (killed, whole))
     assert (made["files"], made["identity"]) == (expected["files"], expected["identity"])
