@@ -21,7 +21,8 @@ from minireason.problems import pretraining
 from minireason.problems.atoms import ATOMS
 from minireason.problems.facts import READING_PROMPTS, draw_atom
 from minireason.problems.procedural import generate_questions
-from minireason.rollout.engine import Engine, Request
+from minireason.rollout.engine import Engine
+from minireason.rollout.request import Request
 from minireason.rollout.sampling import SamplingParams
 
 Case = tuple[str, list[int], str]  # what is measured, the prompt's tokens, the right continuation

@@ -16,7 +16,7 @@ LAYERS = [
     ["messages", "step", "endpoint"],
     ["problems", "verify", "model"],
     ["rollout", "curate", "train"],
-    ["evaluate"],
+    ["evaluate", "rl"],
     ["report", "serve", "export"],
     ["workbench"],
     ["stages"],

@@ -20,7 +20,14 @@ from minireason.recipe import Recipe, RolloutSettings, longest_context
 from minireason.step import Counts, Step, StepContext
 
 NUMBERS = ("run.seed", "run.threads", "run.device", "run.dtype")
-SAMPLER = ("model.system_prompt", "model.max_length", "evaluate.batch_size", "rollout.shard_size")
+SAMPLER = (
+    "model.system_prompt",
+    "model.max_length",
+    "sampler.max_batch",
+    "sampler.engine",
+    "sampler.cache_gib",
+    "rollout.shard_size",
+)
 # Where the server is and how it is asked change no sample: a run may go on in another way.
 ASKING = {"base_url", "concurrency", "timeout_s", "prices"}
 ROLLOUTS = tuple(f"rollout.{key}" for key in RolloutSettings.model_fields if key not in ASKING)

@@ -163,6 +163,34 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicySample:
+    """A response that the policy gave in a step of RLVR, its reward and what became of it.
+
+    `reward` is None where the verdict is unknown, `advantage` where nothing was learnt from it.
+    `reward_parts` are the unweighted rewards by `reward_names`. `lag` counts the updates between
+    the weights that sampled it and those that learnt from it.
+    """
+
+    step: int
+    question_id: str
+    index: int
+    question: str
+    answer: str
+    response: str
+    verdict: str
+    extracted: str
+    finish_reason: str
+    num_tokens: int
+    temperature: float
+    mean_logprob: float
+    reward_names: list[str]
+    reward_parts: list[float]
+    reward: float | None = None
+    advantage: float | None = None
+    lag: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class EvalSample:
     """One answer of one model to one benchmark question, with its verdict."""
 

@@ -16,7 +16,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 from minireason.errors import MissingError
 from minireason.model.load import LanguageModel, load_model, save_model
 from minireason.model.packed import hidden_states
-from minireason.rollout.engine import Engine, Request
+from minireason.rollout.engine import Engine
+from minireason.rollout.request import Request
 from minireason.rollout.sampling import SamplingParams
 
 SHAPE: dict[str, Any] = {

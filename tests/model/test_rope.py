@@ -24,7 +24,8 @@ from minireason.model.load import LanguageModel, load_model, save_model
 from minireason.model.packed import hidden_states
 from minireason.model.rope import pin_rope
 from minireason.recipe import Recipe, longest_context
-from minireason.rollout.engine import Engine, Request
+from minireason.rollout.engine import Engine
+from minireason.rollout.request import Request
 from minireason.rollout.sampling import SamplingParams
 from minireason.workbench import open_model
 

@@ -9,7 +9,8 @@ import pytest
 
 from minireason.errors import Preempted, SamplingError
 from minireason.rollout.crew import even_parts, lead
-from minireason.rollout.engine import Completion, Engine, Request
+from minireason.rollout.engine import Engine
+from minireason.rollout.request import Completion, Request
 from minireason.rollout.sampling import SamplingParams
 from minireason.world import ALONE, join
 

@@ -24,7 +24,8 @@ from minireason.model.attention import ATTENTION
 from minireason.rollout import cache as cache_module
 from minireason.rollout import engine as engine_module
 from minireason.rollout.cache import SlotCache
-from minireason.rollout.engine import Completion, Engine, Request
+from minireason.rollout.engine import Engine
+from minireason.rollout.request import Completion, Request
 from minireason.rollout.sampling import SamplingParams
 
 VOCABULARY = 61

@@ -19,7 +19,7 @@ from minireason.records import (
     read_records,
     write_records,
 )
-from minireason.rollout.engine import Completion
+from minireason.rollout.request import Completion
 from minireason.seeding import derive_seed
 from minireason.stages.rlvr import RolloutSource, group_metrics, prompts
 from minireason.step import StepContext

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from minireason.recipe.data import Curate, Judge, Questions, RolloutSettings, Verify
 from minireason.recipe.training import (
@@ -53,6 +53,21 @@ class Model(Section):
     the base was pre-trained at, and short where not."""
 
 
+class Sampler(Section):
+    """How the model samples, wherever it does: trials, pairs, RLVR and evaluation."""
+
+    engine: Literal["embedded", "vllm", "server"] = "embedded"
+    """`embedded` samples from the very weights that are trained, `vllm` from a copy of them in a
+    vLLM engine in the same process, `server` from a vLLM server at `base_url`."""
+    base_url: str = ""
+    """Address of the server, as `http://localhost:8000/v1`."""
+    max_batch: Positive = 64
+    """Sequences decoded at once."""
+    cache_gib: Annotated[float, Field(ge=0)] = 0.0
+    """Memory of the sampler's keys and values, in GiB; where it is full, the youngest sequences
+    wait. 0 takes what `max_batch` sequences need, on a GPU at most half of what is free."""
+
+
 class Evaluate(Section):
     benchmarks: list[str] = ["embedded-math", "embedded-hard", "embedded-choice"]
     """Embedded benchmarks by name, or question files as under `questions.sources`."""
@@ -66,8 +81,6 @@ class Evaluate(Section):
     """Nucleus of sampling (paper: 0.95)."""
     max_tokens: Positive = 32768
     """Longest response, in tokens (paper: 32,768)."""
-    batch_size: Positive = 64
-    """Sequences decoded at once, here and wherever the embedded engine samples."""
     seed: Count = 1234
     """Seed of the evaluation samples: the same for every rung, so that rungs compare in pairs."""
 
@@ -95,6 +108,7 @@ class Recipe(Section):
     sft: Sft = Sft()
     dpo: Dpo = Dpo()
     rlvr: Rlvr = Rlvr()
+    sampler: Sampler = Sampler()
     evaluate: Evaluate = Evaluate()
     report: Report = Report()
 
@@ -115,6 +129,11 @@ class Recipe(Section):
             raise ValueError(
                 f"rollout.teacher is {self.rollout.teacher!r} and rollout.sources is "
                 f"{self.rollout.sources}; the recorded teacher needs sources, the others have none"
+            )
+        if (self.sampler.engine == "server") != bool(self.sampler.base_url):
+            raise ValueError(
+                f"sampler.engine is {self.sampler.engine!r} and sampler.base_url is "
+                f"{self.sampler.base_url!r}; the server engine needs an address, the others none"
             )
         if self.questions.annotator and not self.judge.base_url:
             raise ValueError("questions.annotator names a model and judge.base_url no server of it")

@@ -17,8 +17,8 @@ from types import FrameType
 from typing import Any, Generic, NoReturn, TypeVar
 
 from minireason.interrupt import SIGNALS, stopped_by
-from minireason.rollout.engine import Completion, Engine, OnFinish, Request
 from minireason.rollout.policy import PolicyTeacher
+from minireason.rollout.request import Completion, OnFinish, Request, Sampler
 from minireason.world import World
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class _Done(Generic[T]):
 class Crew:
     """The engines of all processes as one."""
 
-    def __init__(self, world: World, engine: Engine, interrupts: Interrupts) -> None:
+    def __init__(self, world: World, engine: Sampler, interrupts: Interrupts) -> None:
         self.world, self.engine, self.interrupts = world, engine, interrupts
 
     def lead(self, work: Callable[[], T]) -> T:

@@ -7,7 +7,7 @@ Equal prompts (the samples of a group) share one prefill.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,38 +17,13 @@ from transformers import PreTrainedModel
 
 from minireason.errors import SamplingError
 from minireason.model.attention import ATTENTION
-from minireason.records import FinishReason
 from minireason.rollout.batch import LiveBatch
 from minireason.rollout.cache import PromptCache, SlotCache
 from minireason.rollout.logits import sample
-from minireason.rollout.sampling import SamplingParams
+from minireason.rollout.request import Completion, OnFinish, Request
 
 PREFILL_TOKENS = 8192  # padded prompt tokens in one forward: bounds the activations and the mask
 SPAN = 32  # attention reads the cache up to the longest live sequence, rounded up to this
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One sequence to sample: the prompt's token ids and how to sample."""
-
-    prompt_ids: list[int]
-    params: SamplingParams
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """What was sampled. `token_ids` includes the stop token where one was sampled ("stop").
-
-    `logprobs`, one a token, are those of the temperature-scaled distribution before top-p and
-    top-k (temperature 0: of the unscaled one), in float32.
-    """
-
-    token_ids: list[int]
-    logprobs: list[float]
-    finish_reason: FinishReason
-
-
-OnFinish = Callable[[int, Completion], None]
 
 
 class Engine:
@@ -93,6 +68,14 @@ class Engine:
             return []
         with _evaluating(self.model):
             return _Run(self, requests, on_finish).finish()
+
+    def load_weights(self, model: PreTrainedModel) -> None:
+        """Take the weights of another model that was loaded like this one; its own are there."""
+        if model is self.model:
+            return
+        with torch.no_grad():
+            for mine, theirs in zip(self.model.parameters(), model.parameters(), strict=True):
+                mine.copy_(theirs)
 
     def check(self, requests: Sequence[Request]) -> None:
         """Raise SamplingError for a request that cannot be served."""

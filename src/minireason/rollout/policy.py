@@ -9,7 +9,8 @@ from minireason.messages import prompt_messages
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel
 from minireason.records import Question, Rollout
-from minireason.rollout.engine import Completion, Engine, Request
+from minireason.rollout.engine import Engine
+from minireason.rollout.request import Completion, Request
 from minireason.rollout.sampling import SamplingParams
 from minireason.seeding import derive_seed
 

@@ -28,20 +28,20 @@ from minireason.records import (
     read_records,
     write_records,
 )
+from minireason.rl.advantages import group_advantages
+from minireason.rl.rebalance import balance, draw_prompts, informative
 from minireason.rollout.buffer import RolloutBuffer, weights_identity
 from minireason.rollout.crew import even_parts, lead
-from minireason.rollout.engine import Request
 from minireason.rollout.policy import PolicyTeacher
+from minireason.rollout.request import Request
 from minireason.rollout.sampling import SamplingParams
 from minireason.seeding import derive_seed
 from minireason.step import Counts, StepContext
-from minireason.train.advantages import group_advantages
 from minireason.train.data import Step, Update, make_update
 from minireason.train.forward import score_units
 from minireason.train.learner import Learner
 from minireason.train.objectives.grpo import Grpo
 from minireason.train.packing import MicroBatch, TokenSequence, Unit, collate, pack, unit_length
-from minireason.train.rebalance import balance, draw_prompts, informative
 from minireason.train.schedule import annealed_temperature
 from minireason.verify.rollouts import reference
 from minireason.verify.verifier import Verifier, open_verifier

@@ -40,7 +40,7 @@ def open_policy(recipe: Recipe, language_model: LanguageModel, name: str) -> Pol
     return PolicyTeacher(
         language_model,
         name,
-        max_batch=recipe.evaluate.batch_size,
+        max_batch=recipe.sampler.max_batch,
         max_length=recipe.model.max_length,
         questions_per_call=recipe.rollout.shard_size,
         system_prompt=recipe.model.system_prompt,

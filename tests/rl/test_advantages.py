@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minireason.train.advantages import group_advantages
+from minireason.rl.advantages import group_advantages
 
 REWARDS = st.lists(st.sampled_from([-1.0, 0.0, 0.1, 1.0]), max_size=12)
 

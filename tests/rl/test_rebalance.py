@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minireason.errors import DataError
-from minireason.train.rebalance import balance, draw_prompts, informative
+from minireason.rl.rebalance import balance, draw_prompts, informative
 
 REWARDS = st.lists(st.sampled_from([1.0, -1.0]), max_size=16)
 SEEDS = st.integers(0, 2**62)

@@ -1,0 +1,61 @@
+"""What every sampler takes and gives: token ids in, token ids and log-probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from minireason.records import FinishReason
+from minireason.rollout.sampling import SamplingParams
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One sequence to sample: the prompt's token ids and how to sample."""
+
+    prompt_ids: list[int]
+    params: SamplingParams
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What was sampled. `token_ids` includes the stop token where one was sampled ("stop").
+
+    `logprobs`, one a token, are those of the temperature-scaled distribution before anything is
+    cut from it (temperature 0: of the unscaled one), `raw_logprobs` those at temperature 1; both
+    float32, of the model's own logits. A sampler that cannot tell leaves `raw_logprobs` empty.
+    """
+
+    token_ids: list[int]
+    logprobs: list[float]
+    finish_reason: FinishReason
+    raw_logprobs: list[float] = field(default_factory=list)
+
+
+OnFinish = Callable[[int, Completion], None]
+
+
+class Sampler(Protocol):
+    """Samples from one model: the embedded engine, a server, or vLLM."""
+
+    max_length: int
+    """Longest prompt plus response, in tokens."""
+
+    def generate(
+        self, requests: Sequence[Request], on_finish: OnFinish | None = None
+    ) -> list[Completion]:
+        """Sample every request; the completions are in the order of the requests.
+
+        `on_finish(index, completion)` is called as each one finishes. Raises SamplingError, before
+        anything is sampled, for a request that cannot be served.
+        """
+        ...
+
+    def check(self, requests: Sequence[Request]) -> None:
+        """Raise SamplingError for a request that cannot be served."""
+        ...
+
+    def load_weights(self, model: Any) -> None:
+        """Sample from this model's weights from now on; one that shares them has nothing to do."""
+        ...
