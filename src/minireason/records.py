@@ -152,14 +152,21 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The sampled responses to one prompt with their rewards; ids and logprobs are per token."""
+    """The sampled responses to one prompt and what they are worth; ids and logprobs are per token.
+
+    A reward is None where it cannot be told. `reward_parts` are the rewards that it
+    is made of, before their weights.
+    """
 
     question_id: str
     prompt_ids: list[int]
     response_ids: list[list[int]]
     logprobs: list[list[float]]
-    rewards: list[float]
-    finish_reasons: list[str] = field(default_factory=list)
+    rewards: list[float | None]
+    finish_reasons: list[str]
+    verdicts: list[str]
+    extracted: list[str]
+    reward_parts: list[list[float | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +191,7 @@ class PolicySample:
     temperature: float
     mean_logprob: float
     reward_names: list[str]
-    reward_parts: list[float]
+    reward_parts: list[float | None]
     reward: float | None = None
     advantage: float | None = None
     lag: int = 0

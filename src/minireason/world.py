@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -30,6 +30,19 @@ class World:
     size: int = 1
     local_rank: int = 0
     size_of_machine: int = 1
+    group: Any = None
+    """Of torch.distributed, for the messages; None is the one that all share."""
+
+    def apart(self) -> World:
+        """The same processes with messages of their own, for a thread beside the main one.
+
+        Every process must call it.
+        """
+        if self.size == 1:
+            return self
+        import torch.distributed as dist
+
+        return replace(self, group=dist.new_group(backend="gloo", timeout=PATIENCE))
 
     @property
     def is_main(self) -> bool:
@@ -46,7 +59,7 @@ class World:
         import torch.distributed as dist
 
         found: list[Any] = [None] * self.size
-        dist.all_gather_object(found, value)
+        dist.all_gather_object(found, value, group=self.group)
         return found
 
     def of_main(self, work: Callable[[], T]) -> T:
@@ -61,7 +74,7 @@ class World:
                 outcome[0] = work()
             except (Exception, KeyboardInterrupt) as error:
                 outcome[1] = error
-        dist.broadcast_object_list(outcome)
+        dist.broadcast_object_list(outcome, group=self.group)
         if outcome[1] is not None:
             outcome[1].is_of_main = not self.is_main  # who reports errors, reports this one once
             raise outcome[1]

@@ -65,6 +65,14 @@ def select_prompts(
     return prompts, refused, ledger
 
 
+def still_open(
+    questions: Sequence[Question], groups: Iterable[Sequence[Judged]], selection: PromptSelection
+) -> list[Question]:
+    """The questions whose trials so far break no rule: worth another round of trials."""
+    tried = {group[0].question.id: group for group in groups}
+    return [q for q in questions if not _refusal(tried.get(q.id, ()), selection)]
+
+
 def length_spread(lengths: Sequence[int]) -> float:
     """Standard deviation over mean of response lengths in tokens; 0 where all are empty."""
     mean = fmean(lengths)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from minireason.recipe.data import Curate, Judge, Questions, RolloutSettings, Verify
+from minireason.recipe.reinforcement import Rlvr, Sampler
 from minireason.recipe.training import (
     Dpo,
     Lora,
@@ -14,7 +15,6 @@ from minireason.recipe.training import (
     Optimizer,
     Parallel,
     Pretrain,
-    Rlvr,
     Sft,
     Training,
 )
@@ -51,21 +51,6 @@ class Model(Section):
     """Which of a LongRoPE model's two sets of factors the whole run uses, and saves: auto keeps
     what the base is pinned to, else takes long where the run's longest context exceeds the length
     the base was pre-trained at, and short where not."""
-
-
-class Sampler(Section):
-    """How the model samples, wherever it does: trials, pairs, RLVR and evaluation."""
-
-    engine: Literal["embedded", "vllm", "server"] = "embedded"
-    """`embedded` samples from the very weights that are trained, `vllm` from a copy of them in a
-    vLLM engine in the same process, `server` from a vLLM server at `base_url`."""
-    base_url: str = ""
-    """Address of the server, as `http://localhost:8000/v1`."""
-    max_batch: Positive = 64
-    """Sequences decoded at once."""
-    cache_gib: Annotated[float, Field(ge=0)] = 0.0
-    """Memory of the sampler's keys and values, in GiB; where it is full, the youngest sequences
-    wait. 0 takes what `max_batch` sequences need, on a GPU at most half of what is free."""
 
 
 class Evaluate(Section):
@@ -130,11 +115,6 @@ class Recipe(Section):
                 f"rollout.teacher is {self.rollout.teacher!r} and rollout.sources is "
                 f"{self.rollout.sources}; the recorded teacher needs sources, the others have none"
             )
-        if (self.sampler.engine == "server") != bool(self.sampler.base_url):
-            raise ValueError(
-                f"sampler.engine is {self.sampler.engine!r} and sampler.base_url is "
-                f"{self.sampler.base_url!r}; the server engine needs an address, the others none"
-            )
         if self.questions.annotator and not self.judge.base_url:
             raise ValueError("questions.annotator names a model and judge.base_url no server of it")
         if self.judge.base_url and not self.judge.model:
@@ -152,11 +132,6 @@ class Recipe(Section):
         if self.dpo.packing == "split":
             raise ValueError(
                 "dpo.packing is 'split'; a pair stays whole: take 'best-fit' or 'none'"
-            )
-        if self.rlvr.min_pass_rate > self.rlvr.max_pass_rate:
-            raise ValueError(
-                f"rlvr.min_pass_rate is {self.rlvr.min_pass_rate}, above rlvr.max_pass_rate "
-                f"({self.rlvr.max_pass_rate}); no prompt could pass"
             )
         self._require_lora()
         return self

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from minireason.recipe.values import Count, Fraction, Positive, Section, Temperature, TopP
+from minireason.recipe.values import Count, Fraction, Positive, Section, Temperature
 
 
 class Optimizer(Section):
@@ -141,55 +141,3 @@ class Dpo(Training):
     """Student rollouts a question."""
     temperature: Temperature = 0.8
     """Sampling temperature of the student."""
-
-
-class Rlvr(Section):
-    learning_rate: Annotated[float, Field(gt=0)] = 5e-7
-    """Peak learning rate (paper: 5e-7)."""
-    num_steps: Positive = 200
-    """Sampling steps."""
-    prompts_per_step: Positive = 16
-    """Prompts sampled in a step."""
-    group_size: Annotated[int, Field(ge=2)] = 8
-    """Responses a prompt in a step."""
-    updates_per_step: Positive = 1
-    """Optimizer updates on each step's responses, each on a part of them."""
-    micro_batch_size: Positive = 1
-    """Rows in memory at once."""
-    max_tokens: Positive = 25600
-    """Longest response, in tokens (paper: 25K)."""
-    top_p: TopP = 1.0
-    """Nucleus of sampling; below 1 the update is no longer on-policy."""
-    temperature_start: Annotated[float, Field(gt=0, le=5)] = 1.0
-    """Sampling temperature of the first step (paper: 1.0)."""
-    temperature_end: Annotated[float, Field(gt=0, le=5)] = 0.6
-    """Sampling temperature after annealing (paper: 0.6)."""
-    anneal_fraction: Fraction = 0.5
-    """Share of the steps over which the temperature falls (paper: half); 0 keeps the start."""
-    prompt_optimization: bool = True
-    """Keep prompts whose responses have near-uniform length (paper)."""
-    max_length_spread: Annotated[float, Field(gt=0)] = 0.5
-    """Prompt optimisation: largest standard deviation over mean of the response lengths."""
-    min_pass_rate: Fraction = 0.0
-    """Prompt optimisation: drop prompts solved in a smaller share of the trials."""
-    max_pass_rate: Fraction = 1.0
-    """Prompt optimisation: drop prompts solved in a larger share of the trials."""
-    num_candidates: Positive = 1000
-    """Questions tried for prompt optimisation."""
-    trial_rollouts: Annotated[int, Field(ge=2)] = 8
-    """Trial responses a candidate prompt."""
-    rebalance: bool = True
-    """Reward rebalancing (paper): oversample hard prompts, keep all positives and as many random
-    negatives, drop prompts solved too often."""
-    oversample: Annotated[float, Field(ge=1)] = 2.0
-    """Rebalancing: how many times likelier the hardest prompt is drawn than the easiest."""
-    easy_pass_rate: Fraction = 0.5
-    """Rebalancing: drop a group solved more often than this (paper: for example 50 %)."""
-    scale_by_std: bool = True
-    """Divide advantages by the group's standard deviation (GRPO); false is Dr. GRPO."""
-    clip_low: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """Lower clip range of the probability ratio."""
-    clip_high: Annotated[float, Field(gt=0)] = 0.2
-    """Upper clip range of the probability ratio."""
-    kl_weight: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of the KL penalty to the stage's starting model."""

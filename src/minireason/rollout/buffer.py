@@ -1,4 +1,4 @@
-"""What a training step sampled, kept until the next one has: a kill in the update does not lose it.
+"""What a training step sampled, kept until it has been learnt: a kill in the update loses nothing.
 
 Groups are those of a step only if the very same weights sampled them: a step that is done again
 after other ones than before is sampled again.
@@ -7,7 +7,10 @@ after other ones than before is sampled again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -19,33 +22,68 @@ CHUNK = 1 << 24  # weights added up at once: bounds the memory that their 64-bit
 BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
+@dataclass(frozen=True, slots=True)
+class SampledBy:
+    """What groups were sampled with; `lag` counts the updates that the weights missed."""
+
+    weights: str
+    temperature: float
+    lag: int
+    seed: int
+
+    def as_text(self) -> dict[str, str]:
+        return {name: repr(value) for name, value in asdict(self).items()}
+
+    @staticmethod
+    def read(path: Path) -> SampledBy:
+        found = pq.read_schema(path).metadata or {}
+        texts = {name: found.get(name.encode(), b"").decode() for name in SampledBy.__slots__}
+        return SampledBy(
+            weights=texts["weights"].strip("'"),
+            temperature=float(texts["temperature"]),
+            lag=int(texts["lag"]),
+            seed=int(texts["seed"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The groups of a step, and what sampled them."""
+
+    groups: list[Group]
+    sampled_by: SampledBy
+
+
 class RolloutBuffer:
-    """The newest step's groups in `folder/step-NNNNNN.parquet`."""
+    """The groups of the newest steps, each in `folder/step-NNNNNN.parquet`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def read(self, number: int, sampled_by: Mapping[str, str]) -> list[Group] | None:
-        """The groups of the step, if they are there and were sampled by just this."""
-        path = self._path(number)
-        if not path.is_file():
-            return None
-        found = pq.read_schema(path).metadata or {}
-        if any(found.get(k.encode()) != value.encode() for k, value in sampled_by.items()):
-            return None
-        return read_records(path, Group)
+    def path(self, number: int) -> Path:
+        return self.folder / f"step-{number:06d}.parquet"
 
-    def write(self, number: int, groups: Sequence[Group], sampled_by: Mapping[str, str]) -> None:
-        """Keep the groups of the step, and forget those of the steps before it."""
+    def read(self, number: int, sampled_by: SampledBy) -> Kept | None:
+        """The groups of the step, if they are there and were sampled by just this."""
+        path = self.path(number)
+        if not path.is_file() or SampledBy.read(path) != sampled_by:
+            return None
+        return Kept(read_records(path, Group), sampled_by)
+
+    def write(
+        self, number: int, groups: Sequence[Group], sampled_by: SampledBy, oldest: int
+    ) -> None:
+        """Keep the groups of the step, and forget those of the steps before the oldest."""
         self.folder.mkdir(exist_ok=True)
-        path = self._path(number)
-        write_records(path, groups, Group, about=sampled_by)
+        write_records(self.path(number), groups, Group, about=sampled_by.as_text())
         for other in self.folder.glob("step-*.parquet"):
-            if other.name < path.name:
+            if other.name < self.path(oldest).name:
                 other.unlink()
 
-    def _path(self, number: int) -> Path:
-        return self.folder / f"step-{number:06d}.parquet"
+    def take(self, name: str, path: Path) -> tuple[int, Kept]:
+        """The step's number and groups, of a file by this name that lies elsewhere."""
+        number = int(Path(name).stem.removeprefix("step-"))
+        return number, Kept(read_records(path, Group), SampledBy.read(path))
 
 
 def weights_identity(model: torch.nn.Module) -> str:

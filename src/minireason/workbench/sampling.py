@@ -26,9 +26,10 @@ def judged_rollouts(
     questions: Sequence[Question],
     num_rollouts: int,
     params: SamplingParams,
+    part: str = "",
 ) -> tuple[list[Rollout], list[Verdict]]:
-    """The policy's rollouts, resumable in `folder/rollouts`, and their verdicts."""
-    folder = step.folder / "rollouts"
+    """The policy's rollouts, resumable in `folder/rollouts`, or a part of it, and their verdicts."""
+    folder = step.folder / "rollouts" / part
     with step.progress.track(f"{step.folder.name}: rollouts") as advance:
         generate_rollouts(
             teacher,
