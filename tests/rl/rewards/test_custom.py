@@ -25,7 +25,7 @@ def written(tmp_path):
     [
         "def reward(question, response, answer):\n    return len(question + response + answer)",
         "def reward(answer, question, response):\n    return len(question) + len(response) + 1",
-        "def reward(question, response, answer, more=12):\n    return more + len(response + answer)",
+        "def reward(question, response, answer, n=12):\n    return n + len(response + answer)",
         "def reward(response):\n    return len(response.question) + len(response.text) + 1",
         "class Reward:\n    def __call__(self, r):\n        return float(len(r.text)) + 13\n"
         "reward = Reward()",
