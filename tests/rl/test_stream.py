@@ -128,7 +128,7 @@ def test_the_buffer_forgets_what_has_been_learnt(tmp_path):
     trained = Trained(2)
     stream = stream_of(trained, tmp_path, 2)
     versions(stream, trained, range(4))
-    stream.close()
+    stream.files()
     names = sorted(path.name for path in (tmp_path / "buffer").iterdir())
     assert names[-1] == "step-000005.parquet" and names[0] >= "step-000003.parquet"
 

@@ -74,7 +74,7 @@ class RolloutBuffer:
         self, number: int, groups: Sequence[Group], sampled_by: SampledBy, oldest: int
     ) -> None:
         """Keep the groups of the step, and forget those of the steps before the oldest."""
-        self.folder.mkdir(exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         write_records(self.path(number), groups, Group, about=sampled_by.as_text())
         for other in self.folder.glob("step-*.parquet"):
             if other.name < self.path(oldest).name:
