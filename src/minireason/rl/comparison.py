@@ -1,9 +1,8 @@
-"""What others than the policy that is updated say of a step's tokens: its older self, a reference.
+"""What others than the policy that is updated say of a step's tokens: who sampled, a reference.
 
 Where older weights or another engine sampled, the first update is not on-policy. Then
 `old_logprobs` become the policy's own before the first update, so that clipping bounds what the
-updates change, and `importance` is how much likelier the policy makes a token than what sampled it
-(`importance.py`).
+updates change, and `importance` makes up for who sampled (`importance.py`).
 """
 
 from __future__ import annotations
@@ -12,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from minireason.model.adapters import base_alone
-from minireason.rl.importance import importance_weights
+from minireason.rl.importance import importance_weights, mismatch_metrics
 from minireason.train.data import Update
 from minireason.train.forward import score
 from minireason.train.learner import Learner
@@ -23,19 +23,50 @@ from minireason.train.packing import MicroBatch
 
 
 @torch.no_grad()
-def compare(
-    updates: Sequence[Update], temperature: float, learner: Learner, cap: float, reference: Any
+def with_importance(
+    updates: Sequence[Update], temperature: float, learner: Learner, cap: float
 ) -> tuple[list[Update], dict[str, float]]:
-    """The updates with these values for each target token, and how far off the sampler was.
+    """The updates with the policy's own `old_logprobs` and the `importance` of each token.
 
-    A `cap` of 0 leaves the sampler's log-probabilities as the old ones; without a reference there
-    are no `reference_logprobs`. Every process must call it.
+    Also how far the sampler's were off, over all processes; each of them must call this.
     """
-    found = []
-    for update in updates:
-        batches = [
-            _compared(batch, temperature, learner, cap, reference)
-            for batch in update.micro_batches
-        ]
-        found.append(replace(update, micro_batches=batches))
-    return found, _mismatch(found, cap, learner)
+    apart: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def corrected(batch: MicroBatch) -> MicroBatch:
+        on_device = batch.to(learner.device)
+        own_N = learner.score(on_device, temperature, with_entropy=False).logprobs_N.cpu()
+        own, sampled = own_N.numpy(), batch.values["old_logprobs"].numpy()
+        apart.append((own, sampled))
+        weights_N = torch.from_numpy(importance_weights(own, sampled, cap)).float()
+        values = {**batch.values, "old_logprobs": own_N, "importance": weights_N}
+        return replace(batch, values=values)
+
+    found = _each(updates, corrected)
+    every = [pair for pairs in learner.world.gather(apart) for pair in pairs]
+    own, sampled = (np.concatenate([np.empty(0), *side]) for side in zip(*every, strict=True))
+    return found, mismatch_metrics(own, sampled, cap)
+
+
+@torch.no_grad()
+def with_reference(
+    updates: Sequence[Update], temperature: float, reference: Any
+) -> list[Update]:
+    """The updates with the `reference_logprobs` of each token.
+
+    A reference with adapters is what is below them.
+    """
+
+    def scored(batch: MicroBatch) -> MicroBatch:
+        logprobs_N = score(reference, batch.to(reference.device), temperature).logprobs_N
+        return replace(batch, values={**batch.values, "reference_logprobs": logprobs_N.cpu()})
+
+    reference.eval()
+    with base_alone(reference):
+        return _each(updates, scored)
+
+
+def _each(updates: Sequence[Update], change: Any) -> list[Update]:
+    return [
+        replace(update, micro_batches=[change(batch) for batch in update.micro_batches])
+        for update in updates
+    ]

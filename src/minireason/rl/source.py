@@ -12,7 +12,7 @@ import numpy as np
 from minireason.recipe.reinforcement import Rlvr
 from minireason.records import Group, Prompt
 from minireason.rl.algorithms import ALGORITHMS
-from minireason.rl.comparison import compare
+from minireason.rl.comparison import with_importance, with_reference
 from minireason.rl.critic import Critic
 from minireason.rl.groups import GroupSampler, Referee
 from minireason.rl.history import History
@@ -98,10 +98,14 @@ class RolloutSource(StepSource):
         updates = make_updates(
             units, settings.updates_per_step, settings.micro_batch_size, self.world
         )
-        is_other = batch.sampled_by.lag > 0 or not self.policy.is_exact
-        cap = settings.importance_cap if is_other else 0.0
-        updates, off = compare(updates, temperature, self.learner, cap, self.others.reference)
-        return Step(updates, temperature, metrics | off, batch.timing())
+        if self.others.reference is not None:
+            updates = with_reference(updates, temperature, self.others.reference)
+        if settings.importance_cap and (batch.sampled_by.lag or not self.policy.is_exact):
+            updates, off = with_importance(
+                updates, temperature, self.learner, settings.importance_cap
+            )
+            metrics |= off
+        return Step(updates, temperature, metrics, batch.timing())
 
     def largest(self) -> MicroBatch:
         """Rows as long as the longest prompt and response allow, twice."""

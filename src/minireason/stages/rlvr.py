@@ -20,8 +20,8 @@ from typing import Any
 from minireason.curate.judged import judged_groups
 from minireason.curate.prompts import PromptSelection, select_prompts, still_open
 from minireason.model.adapters import is_adapted
+from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel
-from minireason.recipe.reinforcement import Rlvr
 from minireason.records import (
     Prompt,
     Question,
@@ -34,8 +34,8 @@ from minireason.records import (
 )
 from minireason.rl.algorithms import ALGORITHMS
 from minireason.rl.critic import Critic
-from minireason.rl.rewarder import Rewarder
-from minireason.rl.source import Policy, RolloutSource
+from minireason.rl.groups import Referee
+from minireason.rl.source import Others, Policy, RolloutSource
 from minireason.rl.stream import Source
 from minireason.rollout.crew import lead
 from minireason.rollout.policy import PolicyTeacher
@@ -125,18 +125,47 @@ def rlvr(step: StepContext) -> Counts:
     language_model = open_model(step, step.recipe.lora.base_bits)
     selected = read_records(step.inputs["prompts"] / "prompts.parquet", Prompt)
     learner = open_learner(step, language_model, settings.learning_rate)
+    weights = settings.rewards
+    if algorithm.overlong_weight:
+        weights = {"overlong": algorithm.overlong_weight, **weights}
     with open_verifier(**step.recipe.verify.model_dump()) as verifier:
-        teachers = [open_policy(step.recipe, m, "policy") for m in sampled(step, learner, language_model)]
-
-        def open_rewarder() -> Rewarder:
-            return Rewarder(settings.rewards, verifier, settings.max_tokens)
-
-        policy = Policy(
-            sources=[Source(teacher.engine, model.model) ...],
-            chat=teachers[0].chat,
-            open_rewarder=open_rewarder,
-            reward_names=list(settings.rewards),
-            is_exact=step.recipe.sampler.engine == "embedded",
+        sources = open_sources(step, learner, language_model)
+        chat = Chat(language_model.tokenizer)
+        referee = Referee(chat, verifier, weights, settings.max_tokens)
+        policy = Policy(sources, referee, is_exact=step.recipe.sampler.engine == "embedded")
+        others = Others(
+            open_reference(step, sources[0].model) if settings.kl_weight > 0 else None,
+            open_critic(step) if algorithm.needs_critic else None,
         )
-        ...
+        with closing(
+            RolloutSource(learner, policy, selected, settings, step.folder, others)
+        ) as source:
+            objective = algorithm.objective(
+                settings.max_tokens, settings.kl_weight, settings.clip_low, settings.clip_high
+            )
+            fit(step, learner, language_model, source, objective)
     return {"in": len(selected), "out": len(selected)}
+
+
+def open_sources(
+    step: StepContext, learner: Learner, language_model: LanguageModel
+) -> list[Source]:
+    """A sampler on the trained weights themselves, or on as many copies as sampling runs ahead."""
+    staleness = step.recipe.rlvr.staleness
+    if not staleness and not learner.is_sharded:
+        models = [language_model]
+    else:
+        models = [open_model(step) for _ in range(max(1, staleness))]
+        for model in models:
+            adapt(step, model)
+    return [Source(open_policy(step.recipe, m, "policy").engine, m.model) for m in models]
+
+
+def open_reference(step: StepContext, sampled: Any) -> Any:
+    """The stage's starting model: with adapters, what is below them."""
+    return sampled if is_adapted(sampled) else open_model(step).model
+
+
+def open_critic(step: StepContext) -> Critic:
+    """PPO's critic, which starts as the policy does."""
+    ...
