@@ -37,7 +37,7 @@ from minireason.rollout.request import Request
 from minireason.rollout.sampling import SamplingParams
 from minireason.seeding import derive_seed
 from minireason.step import Counts, StepContext
-from minireason.train.data import Step, Update, make_update
+from minireason.train.data import Step, StepSource, Update, make_update
 from minireason.train.forward import score_units
 from minireason.train.learner import Learner
 from minireason.train.objectives.grpo import Grpo
@@ -114,7 +114,7 @@ def rlvr(step: StepContext) -> Counts:
     return {"in": len(selected), "out": len(selected)}
 
 
-class RolloutSource:
+class RolloutSource(StepSource):
     """A step's data: groups sampled from the weights as they are now."""
 
     def __init__(
