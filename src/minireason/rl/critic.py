@@ -20,10 +20,10 @@ import numpy as np
 import torch
 
 from minireason.rl.gae import generalized_advantages, whiten
-from minireason.train.data import deal, make_updates
+from minireason.train.data import Step, deal, make_updates
 from minireason.train.forward import apart
 from minireason.train.learner import Learner
-from minireason.train.loop import update
+from minireason.train.loop import run_step
 from minireason.train.meter import Meter
 from minireason.train.objectives.value import ValueLoss
 from minireason.train.packing import Unit, collate, pack, unit_length
@@ -120,18 +120,13 @@ class Critic:
         learner, settings = self.learner, self.settings
         learner.model.train()
         meter = Meter(learner.model, learner.device, learner.dtype)
-        results = [
-            update(learner, self._objective, work, 1.0, meter)
-            for work in make_updates(
-                units, settings.updates_per_step, settings.micro_batch_size, learner.world
-            )
-        ]
-        names = ("loss", "grad_norm", "value", "clip_fraction")
-        means = {n: sum(result[n] for result in results) / len(results) for n in names}
-        means["explained_variance"] = explained_variance(units)
-        skipped = sum(result.get("skipped", 0.0) for result in results)
-        means |= {"skipped": skipped} if skipped else {}
-        return {f"critic_{name}": value for name, value in means.items()}
+        updates = make_updates(
+            units, settings.updates_per_step, settings.micro_batch_size, learner.world
+        )
+        found = run_step(learner, self._objective, Step(updates), meter)
+        del found["num_tokens"]  # the same as the policy's
+        found["explained_variance"] = explained_variance(units)
+        return {f"critic_{name}": value for name, value in found.items()}
 
 
 def explained_variance(units: Sequence[Unit]) -> float:

@@ -37,11 +37,11 @@ from minireason.rollout.request import Request
 from minireason.rollout.sampling import SamplingParams
 from minireason.seeding import derive_seed
 from minireason.step import Counts, StepContext
-from minireason.train.data import Step, StepSource, Update, make_update
+from minireason.train.data import Step, StepSource, make_updates
 from minireason.train.forward import score_units
 from minireason.train.learner import Learner
 from minireason.train.objectives.grpo import Grpo
-from minireason.train.packing import MicroBatch, TokenSequence, Unit, collate, pack, unit_length
+from minireason.train.packing import MicroBatch, TokenSequence, Unit, collate, unit_length
 from minireason.train.schedule import annealed_temperature
 from minireason.verify.rollouts import reference
 from minireason.verify.verifier import Verifier, open_verifier
@@ -148,7 +148,9 @@ class RolloutSource(StepSource):
         if units and self.reference is not None:
             units = self._with_reference(units, temperature)
         return Step(
-            updates=self._updates(units),
+            updates=make_updates(
+                units, settings.updates_per_step, settings.micro_batch_size, self.world
+            ),
             temperature=temperature,
             metrics={"temperature": temperature, **group_metrics(groups, len(units))},
         )
@@ -269,18 +271,6 @@ class RolloutSource(StepSource):
             [replace(s, values={**s.values, "reference_logprobs": logprobs.tolist()})]
             for (s,), (logprobs,) in zip(units, scored, strict=True)
         ]
-
-    def _updates(self, units: Sequence[Unit]) -> list[Update]:
-        """Units dealt out to the step's updates, packed into rows as long as the longest two."""
-        updates = []
-        for part in range(self.settings.updates_per_step):
-            dealt = units[part :: self.settings.updates_per_step]
-            if not dealt:
-                continue
-            lengths = [unit_length(unit) for unit in dealt]
-            rows = [[dealt[i] for i in row] for row in pack(lengths, 2 * max(lengths))]
-            updates.append(make_update(rows, self.settings.micro_batch_size, self.world))
-        return updates
 
 
 def group_metrics(groups: Sequence[Group], num_kept: int) -> dict[str, float]:

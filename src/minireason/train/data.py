@@ -76,6 +76,10 @@ class StepSource:
         """How far training is after `done` steps, the same in all processes; it is over at 1."""
         return done / self.num_steps
 
+    def position(self, done: int) -> float:
+        """The same in steps, for schedules: exactly `done` where progress is counted in them."""
+        return round(self.progress(done) * self.num_steps, 6)
+
     def settle(self) -> None:
         """Called before a checkpoint is saved: wait until what is under way is written down."""
 

@@ -111,11 +111,6 @@ class Course:
             self.log.close()
 
     @property
-    def position(self) -> float:
-        """How far training is, in steps: a whole number where progress is counted in them."""
-        return round(self.source.progress(self.done) * self.source.num_steps, 6)
-
-    @property
     def is_at_end(self) -> bool:
         return self.source.progress(self.done) >= 1
 
@@ -126,7 +121,7 @@ class Course:
     def run(self, interrupt: Interrupt) -> None:
         """Go on to the end, or until all processes agree that somebody has asked to stop."""
         self.learner.model.train()  # activations are computed again in training alone
-        if self.source.num_steps - self.position >= REHEARSED_STEPS:
+        if self.source.num_steps - self.source.position(self.done) >= REHEARSED_STEPS:
             self.rehearse()
         meter = Meter(self.learner.model, self.learner.device, self.learner.dtype)
         while not self.is_over:
@@ -185,7 +180,7 @@ class Course:
         for name, learner in {"lr": self.learner, **companions}.items():
             settings = learner.settings
             rates[name] = learning_rate(
-                self.position,
+                self.source.position(self.done),
                 self.source.num_steps,
                 settings.learning_rate,
                 settings.warmup_ratio,
