@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+from minireason.model.adapters import LoraSettings, add_adapters
+from minireason.model.precision import compute_in_bfloat16
 from minireason.model.tiny import build_model
 from minireason.rl.critic import Critic, CriticSettings, explained_variance
 from minireason.rl.gae import generalized_advantages, whiten
@@ -136,7 +138,8 @@ class Practice(StepSource):
         assert self.begun == number + 1
         units = self.critic.assess(*new_units(9, seed=number))
         metrics = self.critic.learn(units)
-        return Step(make_updates(units, 1, 1, self.critic.learner.world), metrics=metrics)
+        learnt = [] if self.critic.is_alone(number) else units
+        return Step(make_updates(learnt, 1, 1, self.critic.learner.world), metrics=metrics)
 
     def largest(self) -> MicroBatch:
         return collate([new_units(2)[0]])
@@ -152,11 +155,13 @@ class Practice(StepSource):
         self.begun = state.get("begun", 0)
 
 
-def practise(folder: Path, world: World = ALONE, dies_at: int = -1) -> dict[str, np.ndarray]:
+def practise(
+    folder: Path, world: World = ALONE, dies_at: int = -1, **settings: Any
+) -> dict[str, np.ndarray]:
     """Weights of policy and critic after PPO from the newest checkpoint, as a new process would."""
     folder.mkdir(exist_ok=True)
     policy = new_learner(world)
-    critic = new_critic(world, updates_per_step=2)
+    critic = new_critic(world, updates_per_step=2, **settings)
     try:
         train(policy, Practice(critic, dies_at), Grpo(), folder)
     except RuntimeError as error:
@@ -190,6 +195,49 @@ def test_death_in_any_step_changes_neither_policy_nor_critic(
     assert all(np.array_equal(found[name], expected[name]) for name in found)
     one, other = ((path / "metrics.jsonl").read_bytes() for path in (tmp_path, folder))
     assert one == other
+
+
+def test_while_the_critic_is_alone_it_learns_and_the_policy_does_not(tmp_path: Path) -> None:
+    """Also through a death, with one optimizer that has begun beside one that has not."""
+    start = dict(build_model(97, 0, num_layers=2).named_parameters())
+    alone = practise(tmp_path / "alone", warmup_steps=6)
+    for name, weight in alone.items():
+        model, _, parameter = name.partition("/")
+        if parameter in start and not (model == "critic" and "lm_head" in parameter):
+            is_same = np.array_equal(weight, start[parameter].detach().numpy())
+            assert is_same == (model == "policy"), name
+    straight = practise(tmp_path / "straight", warmup_steps=3)
+    practise(tmp_path / "again", dies_at=3, warmup_steps=3)
+    again = practise(tmp_path / "again", warmup_steps=3)
+    assert all(np.array_equal(again[name], straight[name]) for name in straight)
+
+
+def test_a_critic_with_adapters_trains_them_and_its_head() -> None:
+    pytest.importorskip("peft")
+    model = build_model(97, 0, num_layers=2)
+    add_adapters(model, LoraSettings(rank=2, alpha=4.0))
+    critic = Critic(Learner(model, SETTINGS, scorer=ValueScorer), CriticSettings())
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    units, rewards = new_units()
+    for _ in range(3):
+        critic.learn(critic.assess(units, rewards))
+    moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    assert moved == {name for name in before if "lora_" in name or name == "lm_head.weight"}
+
+
+def test_a_critic_s_values_are_float32_where_its_layers_compute_in_bfloat16() -> None:
+    exact = taught_critic()
+    model = build_model(97, 0, num_layers=2)
+    compute_in_bfloat16(model)
+    rounded = Critic(
+        Learner(model, SETTINGS, dtype=torch.bfloat16, scorer=ValueScorer), exact.settings
+    )
+    model.load_state_dict(exact.learner.model.state_dict())
+    units, _ = new_units()
+    pairs = zip(exact.values(units), rounded.values(units), strict=True)
+    for one, other in pairs:
+        assert other.dtype == np.float32 and not np.array_equal(one, other)
+        np.testing.assert_allclose(one, other, atol=0.05)
 
 
 def test_a_critic_s_rate_follows_the_schedule_to_a_peak_of_its_own(

@@ -35,7 +35,8 @@ class CriticSettings:
 
     `lam` 1 and `gamma` 1 make an advantage the reward minus the value, as Open-Reasoner-Zero has it
     for long responses (Hu et al. 2025, arXiv 2503.24290); below 1 the reward fades with the
-    distance to the last token. `value_clip` holds the values of a step near those before it.
+    distance to the last token. `value_clip` holds the values of a step near those before it. In the
+    first `warmup_steps` the critic learns alone (VC-PPO, Yuan et al. 2025, arXiv 2503.01491).
     """
 
     lam: float = 1.0
@@ -43,6 +44,7 @@ class CriticSettings:
     value_clip: float = 0.2
     updates_per_step: int = 1
     micro_batch_size: int = 1
+    warmup_steps: int = 0
 
 
 class Critic:
@@ -55,6 +57,10 @@ class Critic:
     def __init__(self, learner: Learner, settings: CriticSettings) -> None:
         self.learner, self.settings = learner, settings
         self._objective = ValueLoss(settings.value_clip)
+
+    def is_alone(self, number: int) -> bool:
+        """Whether the policy is to stay as it is in this step."""
+        return number < self.settings.warmup_steps
 
     @torch.no_grad()
     def values(self, units: Sequence[Unit]) -> list[np.ndarray]:
