@@ -16,6 +16,7 @@ import torch
 from minireason.model.adapters import LoraSettings, add_adapters
 from minireason.model.precision import compute_in_bfloat16
 from minireason.model.tiny import build_model
+from minireason.rl.algorithms.ppo import PPO
 from minireason.rl.critic import Critic, CriticSettings, explained_variance
 from minireason.rl.gae import generalized_advantages, whiten
 from minireason.train.checkpoint import Checkpoints
@@ -23,7 +24,6 @@ from minireason.train.data import Step, StepSource, make_updates
 from minireason.train.forward import ValueScorer
 from minireason.train.learner import Learner
 from minireason.train.loop import train
-from minireason.train.objectives.grpo import Grpo
 from minireason.train.optimizer import OptimizerSettings
 from minireason.train.packing import MicroBatch, TokenSequence, Unit, collate
 from minireason.world import ALONE, World, join
@@ -163,7 +163,7 @@ def practise(
     policy = new_learner(world)
     critic = new_critic(world, updates_per_step=2, **settings)
     try:
-        train(policy, Practice(critic, dies_at), Grpo(), folder)
+        train(policy, Practice(critic, dies_at), PPO.objective(max_tokens=14), folder)
     except RuntimeError as error:
         assert str(error) == "died"
     return {

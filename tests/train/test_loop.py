@@ -20,8 +20,8 @@ from minireason.train.loop import Watcher, run_step, train, update
 from minireason.train.meter import Meter
 from minireason.train.objectives import Objective, Scores, Totals
 from minireason.train.objectives.dpo import dpo
-from minireason.train.objectives.grpo import Grpo
 from minireason.train.objectives.next_token import NextToken
+from minireason.train.objectives.policy_gradient import PolicyGradient
 from minireason.train.objectives.preference import Preference
 from minireason.train.optimizer import OptimizerSettings, build_optimizers
 from minireason.train.packing import MicroBatch, Packing, Unit, collate, pack, unit_length
@@ -40,7 +40,9 @@ UNCLIPPED = 1e9
 OBJECTIVES: dict[str, Objective] = {
     "next_token": NextToken(),
     "dpo": Preference(dpo, beta=0.5, nll_weight=0.2),
-    "grpo": Grpo(kl_weight=0.1),
+    "tokens": PolicyGradient(kl_weight=0.1),
+    "responses": PolicyGradient(average="responses", ratio_of="response"),
+    "constant": PolicyGradient(average="constant", max_tokens=20),
 }
 
 
@@ -258,6 +260,19 @@ def test_a_step_of_two_updates_averages_metrics_and_adds_tokens(
     assert both["num_tokens"] == first.num_tokens + second.num_tokens
     for name in ("loss", "grad_norm"):
         assert both[name] == pytest.approx((apart[0][name] + apart[1][name]) / 2)
+
+
+def test_extremes_of_a_step_are_those_of_its_updates_and_micro_batches(
+    make_model: Callable[..., Any], make_units: Callable[..., Any]
+) -> None:
+    parts = [collate(rows_of(valued(make_units(4, seed=s)))) for s in range(3)]
+    learner, objective = descending(make_model(), rate=0.0), OBJECTIVES["tokens"]
+    apart = [updated(learner, objective, [part]) for part in parts]
+    step = Step([work_on(parts[:2]), work_on(parts[2:])])
+    line = run_step(learner, objective, step, meter(learner))
+    assert line["ratio_max"] == pytest.approx(max(one["ratio_max"] for one in apart))
+    assert line["ratio_min"] == pytest.approx(min(one["ratio_min"] for one in apart))
+    assert line["ratio_min"] < line["ratio"] < line["ratio_max"]
 
 
 def test_a_step_without_updates_changes_nothing(make_model: Callable[..., Any]) -> None:

@@ -21,8 +21,8 @@ from minireason.train.learner import Learner
 from minireason.train.loop import Watcher, train
 from minireason.train.objectives import Objective
 from minireason.train.objectives.dpo import dpo
-from minireason.train.objectives.grpo import Grpo
 from minireason.train.objectives.next_token import NextToken
+from minireason.train.objectives.policy_gradient import PolicyGradient
 from minireason.train.objectives.preference import Preference
 from minireason.train.optimizer import OptimizerSettings
 from minireason.train.packing import TokenSequence, Unit
@@ -33,7 +33,7 @@ SETTINGS = OptimizerSettings(1e-3, 0.1, 0.9, 0.95, 1.0, 0.0, "constant", checkpo
 OBJECTIVES: dict[str, Objective] = {
     "next_token": NextToken(),
     "dpo": Preference(dpo, beta=0.5, nll_weight=0.2),
-    "grpo": Grpo(kl_weight=0.1),
+    "policy_gradient": PolicyGradient(average="responses", kl_weight=0.1),
 }
 
 
@@ -143,7 +143,7 @@ def assert_alike(one: Any, other: Any, by: float = 1e-5) -> None:
         {"tied": False},
         {"optimizer": "muon"},
         {"objective": "dpo"},
-        {"objective": "grpo"},
+        {"objective": "policy_gradient"},
         {"local": 1, "parallel": {"sharding": "hybrid"}},
         {"parallel": {"activation_checkpointing": "full"}},
         {"parallel": {"activation_checkpointing": "selective"}},

@@ -1,22 +1,24 @@
-"""From a group's rewards to the advantage of each response."""
+"""What advantage rules are made of."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-import numpy as np
+SMALLEST_STD = 1e-6
+"""Added to every standard deviation that divides, in units of the reward."""
 
 
-def group_advantages(rewards: Sequence[float], *, scale_by_std: bool = True) -> list[float]:
-    """Reward minus the group's mean, over its sample standard deviation (GRPO, section 4.1.2).
-
-    Without the division it is Dr. GRPO's advantage (Liu et al. 2025, arXiv 2503.20783). A group
-    whose rewards are all equal gets zeros.
-    """
+def centred(rewards: Sequence[float]) -> list[float]:
+    """Each reward of a group minus the group's mean; exact zeros where all are equal."""
     if len(set(rewards)) < 2:
         return [0.0] * len(rewards)
-    rewards_G = np.asarray(rewards, dtype=np.float64)
-    centred_G = rewards_G - rewards_G.mean()
-    if scale_by_std:
-        centred_G = centred_G / (rewards_G.std(ddof=1) + 1e-6)
-    return [float(a) for a in centred_G]
+    mean = math.fsum(rewards) / len(rewards)
+    return [reward - mean for reward in rewards]
+
+
+def over_std(centred_rewards: Sequence[float]) -> list[float]:
+    """Numbers whose mean is 0, each over their sample standard deviation."""
+    squares = math.fsum(reward * reward for reward in centred_rewards)
+    std = math.sqrt(squares / max(1, len(centred_rewards) - 1))
+    return [reward / (std + SMALLEST_STD) for reward in centred_rewards]

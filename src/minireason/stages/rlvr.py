@@ -28,7 +28,7 @@ from minireason.records import (
     read_records,
     write_records,
 )
-from minireason.rl.advantages import group_advantages
+from minireason.rl.algorithms import ALGORITHMS
 from minireason.rl.rebalance import balance, draw_prompts, informative
 from minireason.rollout.buffer import RolloutBuffer, weights_identity
 from minireason.rollout.crew import even_parts, lead
@@ -40,7 +40,7 @@ from minireason.step import Counts, StepContext
 from minireason.train.data import Step, StepSource, make_updates
 from minireason.train.forward import score_units
 from minireason.train.learner import Learner
-from minireason.train.objectives.grpo import Grpo
+from minireason.train.objectives.policy_gradient import PolicyGradient
 from minireason.train.packing import MicroBatch, TokenSequence, Unit, collate, unit_length
 from minireason.train.schedule import annealed_temperature
 from minireason.verify.rollouts import reference
@@ -97,7 +97,9 @@ def rlvr(step: StepContext) -> Counts:
     settings = step.recipe.rlvr
     language_model = open_model(step, step.recipe.lora.base_bits)
     selected = read_records(step.inputs["prompts"] / "prompts.parquet", Prompt)
-    objective = Grpo(settings.clip_low, settings.clip_high, settings.kl_weight)
+    objective = PolicyGradient(
+        clip_low=settings.clip_low, clip_high=settings.clip_high, kl_weight=settings.kl_weight
+    )
     learner = open_learner(step, language_model, settings.learning_rate)
     sampled_from = language_model
     if learner.is_sharded:
@@ -248,9 +250,8 @@ class RolloutSource(StepSource):
             kept = informative(group.rewards)
         if not kept:
             return []
-        advantages = group_advantages(
-            [group.rewards[i] for i in kept], scale_by_std=self.settings.scale_by_std
-        )
+        algorithm = ALGORITHMS["grpo" if self.settings.scale_by_std else "dr_grpo"]
+        (advantages,) = algorithm.advantages([[group.rewards[i] for i in kept]])
         return [
             [
                 TokenSequence(

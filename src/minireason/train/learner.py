@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -80,14 +79,14 @@ class Learner:
         )
         return float(whole(norm))
 
-    def total(self, numbers: Sequence[torch.Tensor]) -> list[float]:
-        """The sums of the numbers over all processes."""
-        if not numbers:
-            return []
-        sums = torch.stack([number.detach().double().reshape(()) for number in numbers]).cpu()
+    def gather(self, numbers: torch.Tensor) -> torch.Tensor:
+        """The numbers of every process, [..., processes], in float64 on the CPU."""
+        mine = numbers.detach().double().cpu()
+        every = [mine]
         if self.world.size > 1:
-            dist.all_reduce(sums)
-        return sums.tolist()
+            every = [torch.empty_like(mine) for _ in range(self.world.size)]
+            dist.all_gather(every, mine)
+        return torch.stack(every, dim=-1)
 
     def whole_weights(self) -> dict[str, Any]:
         """The full weights by name, on the CPU, in the main process; a tied one has one name.

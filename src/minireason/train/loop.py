@@ -20,6 +20,7 @@ from minireason.train.meter import Meter
 from minireason.train.metrics import MetricsLog
 from minireason.train.objectives import Objective
 from minireason.train.packing import MicroBatch
+from minireason.train.reduction import mean, total
 from minireason.train.schedule import learning_rate
 from minireason.train.spikes import SpikeDetector
 from minireason.train.tracking import Trackers, no_trackers
@@ -193,11 +194,11 @@ class Course:
 def run_step(learner: Learner, objective: Objective, step: Step, meter: Meter) -> Values:
     """Apply a step's updates; their metrics averaged, their tokens and skips added up."""
     results = [update(learner, objective, work, step.temperature, meter) for work in step.updates]
-    names = results[0] if results else dict.fromkeys(("loss", "grad_norm", "num_tokens"), 0.0)
-    sums = {name: sum(result.get(name, 0.0) for result in results) for name in names}
-    averaged = {name: value / max(1, len(results)) for name, value in sums.items()}
-    skipped = sum(result.get("skipped", 0.0) for result in results)
-    line = {**averaged, "num_tokens": int(sums["num_tokens"]), **step.metrics}
+    skipped = sum(result.pop("skipped", 0.0) for result in results)
+    results = results or [dict.fromkeys(("loss", "grad_norm", "num_tokens"), 0.0)]
+    averaged = {name: mean(name, [result[name] for result in results]) for name in results[0]}
+    num_tokens = int(sum(result["num_tokens"] for result in results))
+    line = {**averaged, "num_tokens": num_tokens, **step.metrics}
     return line | ({"skipped": skipped} if skipped else {})
 
 
@@ -209,14 +210,19 @@ def update(
     Everything is divided by the totals of the whole update, so how it is split does not change it.
     Gradients that are not finite are dropped and the update is skipped.
     """
-    sums: dict[str, torch.Tensor] = {}
+    parts: list[dict[str, torch.Tensor]] = []
     with meter.time("forward_backward"):
         for batch in work.micro_batches:
             meter.count(batch)
-            for name, value in backward(learner, objective, batch, work, temperature).items():
-                sums[name] = sums[name] + value if name in sums else value
+            parts.append(backward(learner, objective, batch, work, temperature))
         grad_norm = learner.gradient_norm()
-    metrics = dict(zip(sums, learner.total(list(sums.values())), strict=True))
+    every = learner.gather(
+        torch.stack([torch.stack([part[name].double() for part in parts]) for name in parts[0]])
+    )
+    metrics = {
+        name: total(name, values.flatten().tolist())
+        for name, values in zip(parts[0], every, strict=True)
+    }
     metrics["grad_norm"] = grad_norm
     with meter.time("optimizer"):
         if math.isfinite(grad_norm) and math.isfinite(metrics["loss"]):

@@ -62,8 +62,7 @@ class Validation:
                 for part in share(self.rows, self.micro_batch_size, learner.world)
             ]
         learner.model.train()
-        (total,) = learner.total([torch.stack(sums).sum()])
-        loss = -total / num_targets
+        loss = -float(learner.gather(torch.stack(sums)).sum()) / num_targets
         self.losses.append((done, loss))
         return {"validation_loss": loss}
 

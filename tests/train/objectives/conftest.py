@@ -74,6 +74,28 @@ def trl_grpo(make_model: Callable[..., Any], tokenizer: Any, tmp_path: Any) -> A
 
 
 @pytest.fixture
+def trl_rloo(make_model: Callable[..., Any], tokenizer: Any, tmp_path: Any) -> Any:
+    from trl import RLOOConfig, RLOOTrainer
+
+    return RLOOTrainer(
+        make_model("phi3", "sdpa", vocab_size=len(tokenizer)),
+        reward_funcs=lambda **_: [0.0],
+        args=RLOOConfig(
+            str(tmp_path),
+            **COMMON,
+            per_device_train_batch_size=4,
+            num_generations=4,
+            temperature=0.7,
+            epsilon=0.2,
+            epsilon_high=0.28,
+            beta=0.0,
+        ),
+        train_dataset=Dataset.from_list([{"prompt": "a"}] * 4),
+        processing_class=tokenizer,
+    )
+
+
+@pytest.fixture
 def responses(tokenizer: Any) -> list[TokenSequence]:
     """Four sequences with prompts of three tokens and responses of 6, 2, 4 and 1."""
     torch.manual_seed(5)

@@ -2,8 +2,9 @@
 
 An objective takes the log-probabilities of a micro-batch's N target tokens, the micro-batch and
 the step's totals over all micro-batches; its settings are its fields. It returns a loss that adds
-up over micro-batches to the step's loss, and metrics that add up the same way: masks and
-denominators come from outside, so that accumulation cannot change them.
+up over micro-batches to the step's loss, and metrics that add up the same way, but for extremes
+(`train/reduction.py`): masks and denominators come from outside, so that accumulation cannot change
+them.
 
 To add an objective: write `NAME.py` with a frozen dataclass that is an `Objective`, and call it in
 its stage. To add a preference loss: write `NAME.py` with one function that is a
