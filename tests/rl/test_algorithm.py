@@ -19,6 +19,7 @@ from minireason.train.objectives.policy_gradient import PolicyGradient
         ("dapo", PolicyGradient(clip_high=0.28, max_tokens=50)),
         ("rloo", PolicyGradient(average="responses", ratio_of="response", max_tokens=50)),
         ("reinforce_pp", PolicyGradient(average="responses", kl_estimator="k2", max_tokens=50)),
+        ("ppo", PolicyGradient(max_tokens=50)),
         ("srpo", PolicyGradient(max_tokens=50)),
     ],
 )
@@ -38,3 +39,4 @@ def test_what_only_some_do() -> None:
     assert [name for name, a in ALGORITHMS.items() if a.refills] == ["dapo"]
     assert [name for name, a in ALGORITHMS.items() if a.overlong_weight] == ["dapo"]
     assert [name for name, a in ALGORITHMS.items() if a.keeps_history] == ["srpo"]
+    assert [name for name, a in ALGORITHMS.items() if a.needs_critic] == ["ppo"]

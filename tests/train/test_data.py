@@ -12,8 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minireason.errors import DataError
-from minireason.train.data import Layout, PackedData, Step, fill, within_length
+from minireason.train.data import (
+    Layout,
+    PackedData,
+    Step,
+    StepSource,
+    fill,
+    make_updates,
+    within_length,
+)
 from minireason.train.packing import TokenSequence, Unit, collate
+from minireason.world import ALONE
 
 
 def layout(**changes: Any) -> Layout:
@@ -229,3 +238,29 @@ def test_dropping_keeps_the_others_and_says_how_many() -> None:
 def test_dropping_all_is_an_error() -> None:
     with pytest.raises(DataError, match="none of 1 examples fits"):
         within_length(numbered([11]), ["a"], 10, "drop")
+
+
+@given(st.integers(1, 10**7), st.data())
+def test_the_position_of_a_source_that_counts_steps_is_to_the_bit_what_is_done(
+    num_steps: int, data: st.DataObject
+) -> None:
+    source = StepSource()
+    source.num_steps = num_steps
+    done = data.draw(st.integers(0, num_steps))
+    assert source.position(done) == done
+    assert (source.progress(done) >= 1) == (done == num_steps)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, 1), (3, 3), (9, 5)])
+def test_units_are_dealt_out_to_as_many_updates_as_there_are_units(
+    count: int, expected: int
+) -> None:
+    units = numbered([4, 9, 2, 5, 7])
+    updates = make_updates(units, count, 1, ALONE)
+    assert len(updates) == expected
+    dealt = [set(seen(Step([update]))) for update in updates]
+    assert dealt == [set(range(1, 6)[part::count]) for part in range(expected)]
+    for update, numbers in zip(updates, dealt, strict=True):
+        assert update.totals.num_sequences == len(numbers)
+        longest = max(len(units[number - 1][0].ids) for number in numbers)
+        assert max(batch.num_tokens for batch in update.micro_batches) <= 2 * longest

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from minireason.train.forward import score, score_units
+from minireason.train.forward import ValueScorer, score, score_units
 from minireason.train.packing import TokenSequence, Unit, collate, pack, unit_length
 
 KINDS = pytest.mark.parametrize("kind", ["phi3", "llama", "qwen2"])
@@ -138,3 +138,62 @@ def test_units_scored_without_gradients_come_back_in_their_order(
         for sequence, logprobs in zip(unit, found, strict=True):
             expected = alone(apart, sequence, temperature).detach().numpy()
             np.testing.assert_allclose(logprobs, expected, atol=2e-5, rtol=1e-5)
+
+
+def valued(model: Any) -> ValueScorer:
+    """A critic whose head has seeded random weights."""
+    scorer = ValueScorer(model)
+    generator = torch.Generator().manual_seed(0)
+    head = model.get_output_embeddings().weight
+    with torch.no_grad():
+        head.copy_(torch.randn(head.shape, generator=generator))
+    return scorer
+
+
+def values_of(scorer: ValueScorer, rows: list[list[Unit]]) -> torch.Tensor:
+    return scorer(collate(rows), 1.0, False)[2]
+
+
+@KINDS
+def test_packed_values_are_of_stock_hidden_states_before_each_target_alone(
+    kind: str, make_model: Callable[..., Any], make_units: Callable[..., Any]
+) -> None:
+    rows = rows_of(make_units(9), 48)
+    scorer, apart = valued(make_model(kind)), make_model(kind, "sdpa")
+    head = scorer.model.get_output_embeddings().weight[0].double()
+
+    def alone(sequence: TokenSequence) -> torch.Tensor:
+        ids = torch.tensor([list(sequence.ids)])
+        hidden = apart.model(ids, use_cache=False).last_hidden_state[0].double()
+        return hidden[-sequence.num_targets - 1 : -1] @ head
+
+    expected = torch.cat([alone(s) for row in rows for s in sequences(row)])
+    torch.testing.assert_close(values_of(scorer, rows).double(), expected, atol=2e-5, rtol=1e-5)
+
+
+def test_a_value_knows_neither_its_token_nor_its_neighbours(
+    make_model: Callable[..., Any],
+) -> None:
+    scorer = valued(make_model())
+    one, other = (TokenSequence([3, 1, 4, 1, 5, last], 5) for last in (9, 2))
+    found = [values_of(scorer, [[[one], [s]]]) for s in (one, other)]
+    assert torch.equal(found[0], found[1])
+    changed = TokenSequence([3, 1, 4, 8, 5, 9], 5)
+    before, after = (values_of(scorer, [[[s], [one]]]) for s in (one, changed))
+    assert torch.equal(before[5:], after[5:]) and torch.equal(before[:3], after[:3])
+    assert (before[3:5] != after[3:5]).all()
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_new_value_head_says_0_and_learns_while_the_embedding_stays_its_own(
+    tied: bool, make_model: Callable[..., Any], make_units: Callable[..., Any]
+) -> None:
+    model = make_model(tie_word_embeddings=tied)
+    embedding = model.get_input_embeddings().weight
+    before = embedding.detach().clone()
+    scorer = ValueScorer(model)
+    values = values_of(scorer, [make_units(4)])
+    assert torch.equal(values, torch.zeros_like(values)) and len(values) > 4
+    values.sum().backward()
+    assert model.get_output_embeddings().weight.grad.abs().max() > 0
+    assert torch.equal(embedding, before) and embedding.shape[0] == 97

@@ -14,7 +14,7 @@ import torch
 
 from minireason.errors import MinireasonError
 from minireason.train.checkpoint import Checkpoints
-from minireason.train.data import Layout, PackedData, Step, Update
+from minireason.train.data import Layout, PackedData, Step, StepSource, Update
 from minireason.train.learner import Learner
 from minireason.train.loop import Watcher, run_step, train, update
 from minireason.train.meter import Meter
@@ -349,3 +349,34 @@ def test_training_lowers_the_loss_and_reports_every_step(
     assert [n for n, _, _ in shown] == list(range(1, data.num_steps + 1))
     assert {of for _, of, _ in shown} == {data.num_steps}
     assert shown[-1][2] < shown[0][2] / 2
+
+
+class ByTokens(StepSource):
+    """Ends after so many tokens; `num_steps` is what was expected."""
+
+    def __init__(self, data: PackedData, num_tokens: int, num_steps: int) -> None:
+        self.data, self.num_tokens, self.num_steps = data, num_tokens, num_steps
+
+    def step(self, number: int) -> Step:
+        return self.data.step(number)
+
+    def seen(self, done: int) -> int:
+        updates = [self.data.step(number).updates[0] for number in range(done)]
+        return sum(batch.num_tokens for update in updates for batch in update.micro_batches)
+
+    def progress(self, done: int) -> float:
+        return self.seen(done) / self.num_tokens
+
+
+def test_a_source_that_counts_no_steps_says_when_training_ends_and_how_far_the_schedule_is(
+    make_model: Callable[..., Any], make_units: Callable[..., Any], tmp_path: Path
+) -> None:
+    data = PackedData(make_units(30), Layout(40, 1, 1, "best-fit", epochs=3), seed=0)
+    source = ByTokens(data, num_tokens=100, num_steps=5)
+    lines: list[dict[str, float]] = []
+    settings = replace(SETTINGS, schedule="linear")
+    watcher = Watcher(step=lambda done, total, metrics, timing: lines.append(metrics))
+    train(Learner(make_model(), settings), source, NextToken(), tmp_path, watcher)
+    assert source.seen(len(lines) - 1) < 100 <= source.seen(len(lines))
+    shares = [1 - 0.9 * source.seen(done) / 100 for done in range(len(lines))]
+    assert [line["lr"] for line in lines] == pytest.approx([1e-3 * share for share in shares])

@@ -16,7 +16,7 @@ from transformers import Phi3Config, Phi3ForCausalLM
 from minireason.model.attention import ATTENTION
 from minireason.model.precision import compute_in_bfloat16
 from minireason.train.checkpoint import Checkpoints
-from minireason.train.data import Layout, PackedData, Step, deal
+from minireason.train.data import Layout, PackedData, Step, StepSource, deal
 from minireason.train.learner import Learner
 from minireason.train.loop import Watcher, train
 from minireason.train.objectives import Objective
@@ -73,7 +73,7 @@ def new_units(count: int = 12) -> list[Unit]:
     return [[sequence(), sequence()] for _ in range(count)]
 
 
-class Dying:
+class Dying(StepSource):
     """Data whose process dies before a step."""
 
     def __init__(self, data: PackedData, at: int) -> None:

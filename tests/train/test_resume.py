@@ -17,18 +17,19 @@ import torch
 from minireason.interrupt import Interrupt
 from minireason.train import loop
 from minireason.train.checkpoint import Checkpoints
-from minireason.train.data import Layout, PackedData, Step
+from minireason.train.data import Layout, PackedData, Step, StepSource
 from minireason.train.learner import Learner
 from minireason.train.loop import train
 from minireason.train.metrics import MetricsLog
 from minireason.train.objectives.next_token import NextToken
 from minireason.train.optimizer import OptimizerSettings
+from minireason.train.packing import MicroBatch
 from minireason.world import World
 
 SETTINGS = OptimizerSettings(3e-3, 0.1, 0.9, 0.95, 1.0, 0.2, "cosine", checkpoint_every=3)
 
 
-class TwoUpdates:
+class TwoUpdates(StepSource):
     """Six steps of two updates each, with metrics of their own; `during` is called in each."""
 
     def __init__(self, units: Any, during: Callable[[int], None] = lambda number: None) -> None:
@@ -39,6 +40,9 @@ class TwoUpdates:
         self.during(number)
         updates = [self.data.step(2 * number + part).updates[0] for part in (0, 1)]
         return Step(updates, temperature=0.9, metrics={"temperature": 0.9})
+
+    def largest(self) -> MicroBatch:
+        return self.data.largest()
 
 
 class ProcessDiedError(Exception):

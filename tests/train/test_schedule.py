@@ -22,6 +22,15 @@ def test_ten_steps_by_hand(schedule: str) -> None:
     assert rates == pytest.approx([3e-4 * share for share in TEN_STEPS[schedule]])
 
 
+def test_between_two_steps_the_rate_is_between_theirs_and_never_above_the_peak() -> None:
+    for schedule in TEN_STEPS:
+        rates = [learning_rate(step / 4, 10, 1.0, 0.2, schedule) for step in range(40)]
+        assert max(rates) == 1.0
+        turn = rates.index(1.0)
+        assert rates[: turn + 1] == sorted(rates[: turn + 1])
+        assert rates[turn:] == sorted(rates[turn:], reverse=True)
+
+
 def test_half_way_a_cosine_is_where_a_line_is() -> None:
     assert learning_rate(50, 100, 1.0, 0.0, "cosine") == pytest.approx(0.55)
     assert learning_rate(50, 100, 1.0, 0.0, "linear") == pytest.approx(0.55)

@@ -1,9 +1,10 @@
 """Checkpoints: everything the next step depends on, in a folder that appears whole or not at all.
 
-The step source, the schedules and the random numbers of a step are functions of the step's number
-(and the process's), so what is saved is weights, optimizer state, that number, and the state of
-what watches the training. torch's distributed checkpoint holds them by parameter name, so a run
-may go on with another number of processes. Tensors are copied at once and written meanwhile.
+The schedules and the random numbers of a step are functions of the step's number (and the
+process's), so what is saved is weights and optimizer state, of the model and of its companions
+(`StepSource`), that number, and the state of the step source and of what watches the training.
+torch's distributed checkpoint holds them by parameter name, so a run may go on with another number
+of processes. Tensors are copied at once and written meanwhile.
 """
 
 from __future__ import annotations
@@ -11,40 +12,39 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import torch
 import torch.distributed as dist
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_model_state_dict,
-    get_state_dict,
-    set_model_state_dict,
-    set_state_dict,
-)
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from minireason.runfolder import read_json, write_json
 from minireason.train.learner import Learner
+from minireason.train.learner_state import LearnerState
 
+ALONE: Mapping[str, Learner] = MappingProxyType({})
 STATE = "state.json"
 
 
 class Checkpoints:
     """The newest `keep` checkpoints, `folder/step-NNNNNN`, and the best weights, `best-NNNNNN`."""
 
-    def __init__(self, folder: Path, learner: Learner, keep: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        learner: Learner,
+        keep: int = 1,
+        companions: Mapping[str, Learner] = ALONE,
+    ) -> None:
         self.folder, self.learner, self.keep = folder, learner, keep
         # one process needs no process group, and torch says so at every save
         warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
-        named = learner.model.named_parameters(remove_duplicate=False)
-        self._frozen = {name for name, parameter in named if not parameter.requires_grad}
-        self._options = StateDictOptions(
-            ignore_frozen_params=bool(self._frozen), strict=not self._frozen
-        )
+        self._main = LearnerState(learner)
+        self._companions = {f"companion-{n}": LearnerState(each) for n, each in companions.items()}
         self._writing: Future[None] | None = None
         self._group: Any = None
 
@@ -54,15 +54,7 @@ class Checkpoints:
         self.wait()
         if target.exists():
             return
-        optimizers = self.learner.optimizers
-        is_fresh = not any(optimizer.state for optimizer in optimizers)
-        model, optimizer = self._state()
-        if is_fresh:  # torch has made a state by a step of zeros, which must not count as a step
-            for moments in optimizer["state"].values():
-                moments.get("step", torch.zeros(())).zero_()
-            for each in optimizers:
-                each.state.clear()
-        self._write(target, {"model": model, "optimizer": optimizer}, {"step": step, **state})
+        self._write(target, self._of_all(LearnerState.tensors), {"step": step, **state})
 
     def save_best(self, step: int) -> None:
         """Keep the weights as they are after `step` steps, in place of the best before."""
@@ -70,8 +62,7 @@ class Checkpoints:
         self.wait()
         if target.exists():
             return
-        weights = self._weights()
-        self._write(target, {"model": weights}, {"step": step})
+        self._write(target, {"model": self._main.weights()}, {"step": step})
 
     def wait(self) -> None:
         """Until what is being written lies there whole, in every process."""
@@ -89,16 +80,11 @@ class Checkpoints:
         latest = self.latest()
         if latest is None:
             return {"step": 0}
-        model, optimizer = self._state()
-        state: dict[str, Any] = {"model": model, "optimizer": optimizer}
+        state = self._of_all(LearnerState.room)
         load(state, checkpoint_id=latest)
-        set_state_dict(
-            self.learner.model,
-            self.learner.optimizers,
-            model_state_dict=state["model"],
-            optim_state_dict=state["optimizer"],
-            options=self._options,
-        )
+        self._main.take(state)
+        for name, each in self._companions.items():
+            each.take(state[name])
         return dict(read_json(latest / STATE))
 
     def restore_best(self) -> None:
@@ -107,9 +93,9 @@ class Checkpoints:
         best = self.latest("best")
         if best is None:
             return
-        state = {"model": self._weights()}
+        state = {"model": self._main.weights()}
         load(state, checkpoint_id=best)
-        set_model_state_dict(self.learner.model, state["model"], options=self._options)
+        self._main.take_weights(state["model"])
 
     def latest(self, kind: str = "step") -> Path | None:
         return max(self._whole(kind), key=_step_of, default=None)
@@ -117,17 +103,8 @@ class Checkpoints:
     def _whole(self, kind: str) -> list[Path]:
         return [p for p in self.folder.glob(f"{kind}-*") if p.suffix != ".partial"]
 
-    def _weights(self) -> dict[str, Any]:
-        return self._trained(get_model_state_dict(self.learner.model, options=self._options))
-
-    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        learner = self.learner
-        model, optimizer = get_state_dict(learner.model, learner.optimizers, options=self._options)
-        return self._trained(model), optimizer
-
-    def _trained(self, weights: dict[str, Any]) -> dict[str, Any]:
-        """Without the frozen ones, of which torch leaves out only the first of two tied names."""
-        return {name: weight for name, weight in weights.items() if name not in self._frozen}
+    def _of_all(self, part: Callable[[LearnerState], dict[str, Any]]) -> dict[str, Any]:
+        return part(self._main) | {name: part(each) for name, each in self._companions.items()}
 
     def _write(self, target: Path, tensors: dict[str, Any], state: dict[str, Any]) -> None:
         partial = target.with_suffix(".partial")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from minireason.errors import DataError
 from minireason.seeding import derive_seed
+from minireason.train.learner import Learner
 from minireason.train.objectives import Totals
 from minireason.train.packing import (
     MicroBatch,
@@ -21,6 +23,7 @@ from minireason.train.packing import (
     Unit,
     collate,
     lay_out,
+    pack,
     unit_length,
     unit_lengths,
 )
@@ -49,18 +52,43 @@ class Step:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
-class StepSource(Protocol):
-    """Where steps come from. `step(n)` may depend on n, a seed and the weights, on nothing else.
+class StepSource:
+    """Where steps come from. `step(n)` may depend on n, a seed, the weights (its companions' too)
+    and what `state_dict` says, on nothing else.
 
     What it returns is the same whatever the number of processes, but for how it is dealt out.
+    A source defines `num_steps`, `step` and `largest`, and the others where it has a use for them.
     """
 
     num_steps: int
+    companions: Mapping[str, Learner] = MappingProxyType({})
+    """Other models that the source itself trains (a critic), by name: saved and restored with the
+    one that the loop trains, at learning rates of their own on the same schedule."""
 
-    def step(self, number: int) -> Step: ...
+    def step(self, number: int) -> Step:
+        raise NotImplementedError
 
     def largest(self) -> MicroBatch:
         """A micro-batch as large as any will be, to try the memory with."""
+        raise NotImplementedError
+
+    def progress(self, done: int) -> float:
+        """How far training is after `done` steps, the same in all processes; it is over at 1."""
+        return done / self.num_steps
+
+    def position(self, done: int) -> float:
+        """The same in steps, for schedules: exactly `done` where progress is counted in them."""
+        return round(self.progress(done) * self.num_steps, 6)
+
+    def settle(self) -> None:
+        """Called before a checkpoint is saved: wait until what is under way is written down."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint must hold besides, as plain JSON; the main process's is kept."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there; an empty state is the beginning."""
 
 
 def deal(costs: Sequence[int], num_ranks: int, size: int) -> list[list[list[int]]]:
@@ -129,6 +157,17 @@ def make_update(
     return Update([collate(part, names) for part in mine], totals)
 
 
+def make_updates(units: Sequence[Unit], count: int, size: int, world: World) -> list[Update]:
+    """Units dealt out to `count` updates, or to as many as there are units, each packed into rows
+    as long as its longest two."""
+    updates = []
+    for dealt in (units[part::count] for part in range(min(count, len(units)))):
+        lengths = [unit_length(unit) for unit in dealt]
+        rows = [[dealt[i] for i in row] for row in pack(lengths, 2 * max(lengths))]
+        updates.append(make_update(rows, size, world))
+    return updates
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """How units become rows, micro-batches and steps."""
@@ -141,7 +180,7 @@ class Layout:
     max_steps: int = 0
 
 
-class PackedData:
+class PackedData(StepSource):
     """Units in rows, laid out anew every epoch; a step takes the next `batch_size` rows.
 
     Rows of one unit (packing "none") differ in length: a micro-batch takes as many of them as have

@@ -13,7 +13,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from minireason.model.sharded import whole
-from minireason.train.forward import Scorer
+from minireason.train.forward import Scorer, ValueScorer
 from minireason.train.objectives import Scores
 from minireason.train.optimizer import OptimizerSettings, build_optimizers
 from minireason.train.packing import MicroBatch
@@ -37,11 +37,12 @@ class Learner:
         world: World = ALONE,
         parallelism: Parallelism = DEFAULT,
         dtype: torch.dtype = torch.float32,
+        scorer: type[Scorer] | type[ValueScorer] = Scorer,
     ) -> None:
         self.dtype = dtype
         self.model, self.settings, self.world = model, settings, world
         self.device = model.device
-        self.scorer = Scorer(model)
+        self.scorer = scorer(model)
         recompute_activations(model, parallelism.activation_checkpointing)
         if parallelism.compile:
             for layer in decoder_layers(model):
@@ -54,7 +55,7 @@ class Learner:
         self.optimizers = build_optimizers(model, settings)
 
     def score(self, batch: MicroBatch, temperature: float, *, with_entropy: bool) -> Scores:
-        """Log-probability of every target token given the tokens before it in its sequence."""
+        """What the model says of every target token, given the tokens before it in its sequence."""
         return Scores(*self.scorer(batch, temperature, with_entropy))
 
     def set_learning_rate(self, rate: float) -> None:

@@ -78,7 +78,9 @@ class Course:
         self.watcher, self.validation = watcher, validation
         settings = learner.settings
         self.guard = FiniteGuard(folder, settings.max_skipped, learner.world.rank)
-        self.checkpoints = Checkpoints(folder / "checkpoints", learner, settings.keep_checkpoints)
+        self.checkpoints = Checkpoints(
+            folder / "checkpoints", learner, settings.keep_checkpoints, source.companions
+        )
         self.log = MetricsLog(folder, watcher.trackers) if learner.world.is_main else None
         self.spikes = SpikeDetector()
         self.done = 0
@@ -88,6 +90,7 @@ class Course:
         state = self.checkpoints.restore()
         self.done = state["step"]
         self.guard.load_state_dict(state.get("guard", {}))
+        self.source.load_state_dict(state.get("source", {}))
         if self.validation:
             self.validation.load_state_dict(state.get("validation", {}))
         if self.log:
@@ -96,7 +99,8 @@ class Course:
 
     def save(self) -> None:
         """Save what is needed to go on from here."""
-        state = {"guard": self.guard.state_dict()}
+        self.source.settle()
+        state = {"guard": self.guard.state_dict(), "source": self.source.state_dict()}
         if self.validation:
             state["validation"] = self.validation.state_dict()
         self.checkpoints.save(self.done, state)
@@ -108,14 +112,17 @@ class Course:
             self.log.close()
 
     @property
+    def is_at_end(self) -> bool:
+        return self.source.progress(self.done) >= 1
+
+    @property
     def is_over(self) -> bool:
-        is_saturated = self.validation is not None and self.validation.is_saturated
-        return self.done >= self.source.num_steps or is_saturated
+        return self.is_at_end or (self.validation is not None and self.validation.is_saturated)
 
     def run(self, interrupt: Interrupt) -> None:
         """Go on to the end, or until all processes agree that somebody has asked to stop."""
         self.learner.model.train()  # activations are computed again in training alone
-        if self.source.num_steps - self.done >= REHEARSED_STEPS:
+        if self.source.num_steps - self.source.position(self.done) >= REHEARSED_STEPS:
             self.rehearse()
         meter = Meter(self.learner.model, self.learner.device, self.learner.dtype)
         while not self.is_over:
@@ -136,14 +143,13 @@ class Course:
         learner, done = self.learner, self.done
         seed = learner.settings.seed
         torch.manual_seed(derive_seed(seed, "dropout", done, learner.world.rank))
-        rate = self._learning_rate()
-        learner.set_learning_rate(rate)
+        rates = self._set_learning_rates()
         with meter.time("data"):
             step = self.source.step(done)
-        metrics = {"step": done + 1, "lr": rate, **run_step(learner, self.objective, step, meter)}
+        metrics = {"step": done + 1, **rates, **run_step(learner, self.objective, step, meter)}
         self.done += 1
         self.guard.check(self.done, metrics, step)
-        if self.validation and self.validation.is_due(self.done, self.source.num_steps):
+        if self.validation and self.validation.is_due(self.done, is_last=self.is_at_end):
             with meter.time("validation"):
                 metrics |= self.validation.measure(self.done, learner)
                 if self.validation.is_best:
@@ -168,15 +174,21 @@ class Course:
             )
             torch.cuda.reset_peak_memory_stats(learner.device)
 
-    def _learning_rate(self) -> float:
-        settings = self.learner.settings
-        return learning_rate(
-            self.done,
-            self.source.num_steps,
-            settings.learning_rate,
-            settings.warmup_ratio,
-            settings.schedule,
-        )
+    def _set_learning_rates(self) -> Values:
+        """Those of this step, each model's by its own settings, as metrics."""
+        companions = {f"{name}_lr": learner for name, learner in self.source.companions.items()}
+        rates = {}
+        for name, learner in {"lr": self.learner, **companions}.items():
+            settings = learner.settings
+            rates[name] = learning_rate(
+                self.source.position(self.done),
+                self.source.num_steps,
+                settings.learning_rate,
+                settings.warmup_ratio,
+                settings.schedule,
+            )
+            learner.set_learning_rate(rates[name])
+        return rates
 
 
 def run_step(learner: Learner, objective: Objective, step: Step, meter: Meter) -> Values:

@@ -8,12 +8,15 @@ FINAL_FRACTION = 0.1
 
 
 def learning_rate(
-    step: int, num_steps: int, peak: float, warmup_ratio: float, schedule: str
+    step: float, num_steps: int, peak: float, warmup_ratio: float, schedule: str
 ) -> float:
-    """Rate of a step: linear rise over the first `warmup_ratio`, then the named decay."""
+    """Rate of a step: linear rise over the first `warmup_ratio`, then the named decay.
+
+    `step` may lie between two steps, where progress is not counted in steps (`StepSource`).
+    """
     warmup = math.ceil(round(num_steps * warmup_ratio, 6))  # 100 * 0.07 is a little over 7
     if step < warmup:
-        return peak * (step + 1) / warmup
+        return peak * min(step + 1, warmup) / warmup
     progress = (step - warmup) / max(1, num_steps - warmup)
     if schedule == "constant":
         return peak

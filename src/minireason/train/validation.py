@@ -49,8 +49,8 @@ class Validation:
         rows = [laid.of(units, number) for number in range(len(laid))]
         return Validation(rows, micro_batch_size, saturation)
 
-    def is_due(self, done: int, num_steps: int) -> bool:
-        return done % self.saturation.every == 0 or done == num_steps
+    def is_due(self, done: int, *, is_last: bool) -> bool:
+        return is_last or done % self.saturation.every == 0
 
     def measure(self, done: int, learner: Learner) -> dict[str, float]:
         """The loss after `done` steps, as a metric."""

@@ -17,6 +17,7 @@ from minireason.model.adapters import (
 from minireason.model.load import LanguageModel, save_model
 from minireason.step import StepContext
 from minireason.train.data import StepSource
+from minireason.train.forward import Scorer, ValueScorer
 from minireason.train.learner import Learner
 from minireason.train.loop import Watcher, train
 from minireason.train.objectives import Objective
@@ -29,8 +30,13 @@ from minireason.workbench.models import adapt, load
 ADAPTER = "adapter"
 
 
-def open_learner(step: StepContext, language_model: LanguageModel, learning_rate: float) -> Learner:
-    """The model ready to be trained, over the processes there are.
+def open_learner(
+    step: StepContext,
+    language_model: LanguageModel,
+    learning_rate: float,
+    scorer: type[Scorer] | type[ValueScorer] = Scorer,
+) -> Learner:
+    """The model ready to be trained, over the processes there are; by `ValueScorer`, as a critic.
 
     It gets its adapters and is sharded in place.
     """
@@ -41,7 +47,7 @@ def open_learner(step: StepContext, language_model: LanguageModel, learning_rate
     )
     dtype = torch.bfloat16 if recipe.run.dtype == "bfloat16" else torch.float32
     parallelism = Parallelism(**recipe.parallel.model_dump())
-    return Learner(language_model.model, settings, step.world, parallelism, dtype)
+    return Learner(language_model.model, settings, step.world, parallelism, dtype, scorer)
 
 
 def fit(

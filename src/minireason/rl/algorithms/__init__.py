@@ -10,6 +10,7 @@ from minireason.rl.algorithm import Algorithm
 from minireason.rl.algorithms.dapo import DAPO
 from minireason.rl.algorithms.dr_grpo import DR_GRPO
 from minireason.rl.algorithms.grpo import GRPO
+from minireason.rl.algorithms.ppo import PPO
 from minireason.rl.algorithms.reinforce_pp import REINFORCE_PP
 from minireason.rl.algorithms.rloo import RLOO
 from minireason.rl.algorithms.srpo import SRPO
@@ -20,6 +21,6 @@ ALGORITHMS: dict[str, Algorithm] = {
     "dapo": DAPO,
     "rloo": RLOO,
     "reinforce_pp": REINFORCE_PP,
-    # "ppo": PPO,
+    "ppo": PPO,
     "srpo": SRPO,
 }

@@ -4,8 +4,8 @@ Two divisions of GRPO favour long wrong responses and questions of one-sided out
 the gradient is unbiased (section 3): the advantage is not divided by the group's standard
 deviation, nor a response's loss by its own length, but by a constant.
 
-1. The constant is `max_tokens`, as in the paper's code (appendix, `masked_mean` by the generation
-   budget); equation 3 has none, which a learning rate makes up for.
+1. The constant is `max_tokens`, as in the authors' code (oat: a masked sum over
+   `generate_max_length`); the paper's objective has none, which a learning rate makes up for.
 2. The paper has no KL penalty; the recipe may add one.
 """
 

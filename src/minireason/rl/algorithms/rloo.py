@@ -1,8 +1,8 @@
 """REINFORCE leave-one-out, RLOO (Ahmadian et al. 2024, Back to basics, arXiv 2402.14740).
 
-The baseline of a response is the mean reward of the other responses to its prompt (section 2.3,
-after Kool et al. 2019), and the whole response is one action: its probability is the product of its
-tokens' and the loss a mean over responses.
+The baseline of a response is the mean reward of the other responses to its prompt (after Kool
+et al. 2019), and the whole response is one action: its probability is the product of its tokens'
+and the loss a mean over responses.
 
 1. The paper takes one update on every sample, from which REINFORCE follows. Here, as in TRL, the
    ratio of probabilities stands in for the log-probability, with the same gradient on the policy

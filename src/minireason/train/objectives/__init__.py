@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What the model says of the target tokens, in nats.
+    """What the model says of the target tokens, in nats; a critic gives `values_N` alone.
 
     `entropy_N` carries no gradient, and is None unless the objective needs it.
     """
 
     logprobs_N: torch.Tensor
     entropy_N: torch.Tensor | None
+    values_N: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

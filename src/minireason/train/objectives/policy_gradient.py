@@ -34,8 +34,8 @@ class PolicyGradient:
     `importance`, where the batch has it, weighs the policy's loss token by token: the truncated
     ratio between the weights that `old_logprobs` are of and what sampled. `ratio_of` "response"
     takes a response for one action, whose ratio is the product of its tokens'. `dual_clip` bounds
-    the ratio of a token with a negative advantage (Ye et al. 2020, arXiv 1912.09729, equation 5);
-    it lies above 1 + `clip_high`.
+    the ratio of a token with a negative advantage (Ye et al. 2020, arXiv 1912.09729); it lies above
+    1 + `clip_high`.
     """
 
     clip_low: float = 0.2
