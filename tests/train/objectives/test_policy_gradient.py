@@ -137,15 +137,16 @@ def test_a_ratio_out_of_all_bounds_leaves_the_gradient_finite(
 
 def test_metrics_are_means_over_tokens_and_extremes(evaluate: Callable[..., Any]) -> None:
     # above the range with a gain and below it with a loss are clipped; a gain below it is not
-    tokens = [one_token(a) for a in (1.0, 1.0, 1.0, -1.0, 1.0, 0.0)]
-    logprobs = [-1 + math.log(ratio) for ratio in (1.5, 1.4, 1.1, 0.5, 0.25, 2.0)]
+    tokens = [one_token(a) for a in (1.0, 1.0, 1.0, -1.0, -1.0, -1.0, 1.0, 0.0)]
+    ratios = (1.5, 1.4, 1.3, 0.5, 0.6, 1.5, 0.25, 2.0)
+    logprobs = [-1 + math.log(ratio) for ratio in ratios]
     _, _, metrics = evaluate(CLIPPED, tokens, logprobs)
     assert metrics == {
         "entropy": 0.5,
-        "clip_fraction": pytest.approx(3 / 6),
-        "clip_low_fraction": pytest.approx(1 / 6),
-        "clip_high_fraction": pytest.approx(2 / 6),
-        "ratio": pytest.approx((1.5 + 1.4 + 1.1 + 0.5 + 0.25 + 2) / 6, rel=1e-5),
+        "clip_fraction": 5 / 8,
+        "clip_low_fraction": 2 / 8,
+        "clip_high_fraction": 3 / 8,
+        "ratio": pytest.approx(sum(ratios) / 8, rel=1e-5),
         "ratio_min": pytest.approx(0.25, rel=1e-5),
         "ratio_max": pytest.approx(2.0, rel=1e-5),
     }
