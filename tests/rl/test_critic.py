@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,14 +122,14 @@ def test_explained_variance_by_hand() -> None:
 
 
 class Practice(StepSource):
-    """Six steps of PPO on given responses; a state that counts what it was asked for."""
+    """Six steps of PPO on given responses; a state and a file that count what it was asked for."""
 
     num_steps = 6
 
-    def __init__(self, critic: Critic, dies_at: int = -1) -> None:
-        self.critic, self.dies_at = critic, dies_at
+    def __init__(self, critic: Critic, written: Path, dies_at: int = -1) -> None:
+        self.critic, self.written, self.dies_at = critic, written, dies_at
         self.companions = {"critic": critic.learner}
-        self.begun, self.settled = 0, 0
+        self.begun = 0
 
     def step(self, number: int) -> Step:
         if number == self.dies_at:
@@ -144,15 +144,16 @@ class Practice(StepSource):
     def largest(self) -> MicroBatch:
         return collate([new_units(2)[0]])
 
-    def settle(self) -> None:
-        self.settled += 1
-
     def state_dict(self) -> dict[str, Any]:
-        assert self.settled
         return {"begun": self.begun}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def files(self) -> dict[str, Path]:
+        self.written.write_text(str(self.begun))
+        return {"begun.txt": self.written}
+
+    def load_state_dict(self, state: dict[str, Any], files: Mapping[str, Path]) -> None:
         self.begun = state.get("begun", 0)
+        assert [path.read_text() for path in files.values()] == [str(self.begun)] * bool(self.begun)
 
 
 def practise(
@@ -163,7 +164,12 @@ def practise(
     policy = new_learner(world)
     critic = new_critic(world, updates_per_step=2, **settings)
     try:
-        train(policy, Practice(critic, dies_at), PPO.objective(max_tokens=14), folder)
+        train(
+            policy,
+            Practice(critic, folder / "begun.txt", dies_at),
+            PPO.objective(max_tokens=14),
+            folder,
+        )
     except RuntimeError as error:
         assert str(error) == "died"
     return {

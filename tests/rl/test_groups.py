@@ -66,7 +66,10 @@ def test_a_response_may_fill_the_context_and_no_more():
 
 
 def test_groups_without_a_signal_are_replaced_as_often_as_is_allowed():
-    prompts = [prompt(name, verdicts) for name, verdicts in zip("abcd", ["cc", "ci", "ii", "ic"])]
+    prompts = [
+        prompt(name, verdicts)
+        for name, verdicts in {"a": "cc", "b": "ci", "c": "ii", "d": "ic"}.items()
+    ]
     for rounds, most in ((0, 2), (1, 4), (9, 4)):
         found = sampled(prompts, prompts_per_step=2, refill_rounds=rounds)
         names = [group.question_id for group in found]

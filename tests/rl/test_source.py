@@ -1,7 +1,7 @@
 """What one step of RLVR is made of, with a sampler and a verifier that do as they are told."""
 
-from tempfile import mkdtemp
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 import torch

@@ -48,9 +48,7 @@ def with_importance(
 
 
 @torch.no_grad()
-def with_reference(
-    updates: Sequence[Update], temperature: float, reference: Any
-) -> list[Update]:
+def with_reference(updates: Sequence[Update], temperature: float, reference: Any) -> list[Update]:
     """The updates with the `reference_logprobs` of each token.
 
     A reference with adapters is what is below them.

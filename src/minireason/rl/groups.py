@@ -137,9 +137,7 @@ class GroupSampler:
         with self.referee.open() as rewarder:
 
             def judge(number: int, completion: Completion) -> None:
-                rewarder.submit(
-                    number, self.referee.response(asked[number][0].prompt, completion)
-                )
+                rewarder.submit(number, self.referee.response(asked[number][0].prompt, completion))
 
             completions = self.sampler.generate(requests, judge)
             worth = rewarder.results()
@@ -152,9 +150,7 @@ class GroupSampler:
         params = SamplingParams(
             temperature=temperature,
             top_p=self.settings.top_p,
-            max_tokens=min(
-                self.settings.max_tokens, self.sampler.max_length - len(prompt_ids)
-            ),
+            max_tokens=min(self.settings.max_tokens, self.sampler.max_length - len(prompt_ids)),
             seed=derive_seed(self.seed, "rlvr", number, draw.place, index),
         )
         return Request(prompt_ids, params)

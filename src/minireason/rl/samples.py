@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from minireason.records import Group, PolicySample, Prompt, write_records
+from minireason.records import PolicySample, Prompt, write_records
 from minireason.rl.groups import Referee
 from minireason.rl.stream import Batch
 

@@ -139,10 +139,8 @@ class RolloutSource(StepSource):
     def _plan(self, number: int, sampler: Sampler) -> tuple[float, Callable[[], list[Group]]]:
         """How step `number` is to be sampled, by what is known before it."""
         settings = self.settings
-        # How far a token budget will be spent is known for the steps alone that have been learnt.
-        has_budget = settings.token_budget > 0
         temperature = annealed_temperature(
-            self.progress(number) * self.num_steps if has_budget else number,
+            self.position(number),
             self.num_steps,
             settings.temperature_start,
             settings.temperature_end,

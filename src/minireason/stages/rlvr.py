@@ -13,8 +13,8 @@ reward rebalancing (`rl/groups.py`, `rl/rebalance.py`), temperature annealing (`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from minireason.curate.judged import judged_groups
@@ -33,7 +33,7 @@ from minireason.records import (
     write_records,
 )
 from minireason.rl.algorithms import ALGORITHMS
-from minireason.rl.critic import Critic
+from minireason.rl.critic import Critic, CriticSettings
 from minireason.rl.groups import Referee
 from minireason.rl.source import Others, Policy, RolloutSource
 from minireason.rl.stream import Source
@@ -42,6 +42,7 @@ from minireason.rollout.policy import PolicyTeacher
 from minireason.rollout.sampling import SamplingParams
 from minireason.seeding import derive_seed
 from minireason.step import Counts, StepContext
+from minireason.train.forward import ValueScorer
 from minireason.train.learner import Learner
 from minireason.verify.verifier import open_verifier
 from minireason.workbench import (
@@ -115,7 +116,7 @@ def rounds(num_trials: int, num_rounds: int) -> list[tuple[int, int]]:
     """Trials from and up to which each round goes: at least two, which the spread needs."""
     num_rounds = min(num_rounds, num_trials // 2)
     cuts = [num_trials * n // num_rounds for n in range(num_rounds + 1)]
-    return list(zip(cuts, cuts[1:], strict=False))
+    return list(pairwise(cuts))
 
 
 def rlvr(step: StepContext) -> Counts:
@@ -137,13 +138,11 @@ def rlvr(step: StepContext) -> Counts:
             open_reference(step, sources[0].model) if settings.kl_weight > 0 else None,
             open_critic(step) if algorithm.needs_critic else None,
         )
-        with closing(
-            RolloutSource(learner, policy, selected, settings, step.folder, others)
-        ) as source:
-            objective = algorithm.objective(
-                settings.max_tokens, settings.kl_weight, settings.clip_low, settings.clip_high
-            )
-            fit(step, learner, language_model, source, objective)
+        source = RolloutSource(learner, policy, selected, settings, step.folder, others)
+        objective = algorithm.objective(
+            settings.max_tokens, settings.kl_weight, settings.clip_low, settings.clip_high
+        )
+        fit(step, learner, language_model, source, objective)
     return {"in": len(selected), "out": len(selected)}
 
 
@@ -168,4 +167,14 @@ def open_reference(step: StepContext, sampled: Any) -> Any:
 
 def open_critic(step: StepContext) -> Critic:
     """PPO's critic, which starts as the policy does."""
-    ...
+    settings = step.recipe.rlvr
+    language_model = open_model(step)
+    learner = open_learner(step, language_model, settings.critic_learning_rate, ValueScorer)
+    return Critic(
+        learner,
+        CriticSettings(
+            lam=settings.gae_lambda,
+            updates_per_step=settings.updates_per_step,
+            micro_batch_size=settings.micro_batch_size,
+        ),
+    )

@@ -28,6 +28,8 @@ from minireason.train.learner_state import LearnerState
 
 ALONE: Mapping[str, Learner] = MappingProxyType({})
 STATE = "state.json"
+FILES = "files"
+NO_FILES: Mapping[str, Path] = MappingProxyType({})
 
 
 class Checkpoints:
@@ -48,13 +50,17 @@ class Checkpoints:
         self._writing: Future[None] | None = None
         self._group: Any = None
 
-    def save(self, step: int, state: dict[str, Any]) -> None:
-        """Save after `step` steps are done, once; then delete checkpoints beyond the newest."""
+    def save(self, step: int, state: dict[str, Any], files: Mapping[str, Path] = NO_FILES) -> None:
+        """Save after `step` steps are done, once; then delete checkpoints beyond the newest.
+
+        Of the files, by name, the main process keeps its own as they are now.
+        """
         target = self.folder / f"step-{step:06d}"
         self.wait()
         if target.exists():
             return
-        self._write(target, self._of_all(LearnerState.tensors), {"step": step, **state})
+        tensors = self._of_all(LearnerState.tensors)
+        self._write(target, tensors, {"step": step, **state}, files)
 
     def save_best(self, step: int) -> None:
         """Keep the weights as they are after `step` steps, in place of the best before."""
@@ -87,6 +93,11 @@ class Checkpoints:
             each.take(state[name])
         return dict(read_json(latest / STATE))
 
+    def files(self) -> dict[str, Path]:
+        """The files of the newest checkpoint, by name."""
+        latest = self.latest()
+        return {path.name: path for path in sorted((latest / FILES).iterdir())} if latest else {}
+
     def restore_best(self) -> None:
         """Load the best weights, if any were kept."""
         self.wait()
@@ -106,12 +117,21 @@ class Checkpoints:
     def _of_all(self, part: Callable[[LearnerState], dict[str, Any]]) -> dict[str, Any]:
         return part(self._main) | {name: part(each) for name, each in self._companions.items()}
 
-    def _write(self, target: Path, tensors: dict[str, Any], state: dict[str, Any]) -> None:
+    def _write(
+        self,
+        target: Path,
+        tensors: dict[str, Any],
+        state: dict[str, Any],
+        files: Mapping[str, Path] = NO_FILES,
+    ) -> None:
         partial = target.with_suffix(".partial")
         if self.learner.world.is_main:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             write_json(partial / STATE, state)
+            (partial / FILES).mkdir()
+            for name, path in files.items():
+                shutil.copyfile(path, partial / FILES / name)
         self.learner.world.wait()
         written: Any = async_save(tensors, checkpoint_id=partial, process_group=self._own_group())
         whole: Future[None] = Future()

@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -42,7 +43,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step's work: its optimizer updates and its own metrics.
+    """One step's work: its optimizer updates, its own metrics and what depends on the clock.
 
     `temperature` divides the logits before the log-probabilities are taken.
     """
@@ -50,6 +51,7 @@ class Step:
     updates: Sequence[Update]
     temperature: float = 1.0
     metrics: dict[str, float] = field(default_factory=dict)
+    timing: dict[str, float] = field(default_factory=dict)
 
 
 class StepSource:
@@ -80,15 +82,19 @@ class StepSource:
         """The same in steps, for schedules: exactly `done` where progress is counted in them."""
         return round(self.progress(done) * self.num_steps, 6)
 
-    def settle(self) -> None:
-        """Called before a checkpoint is saved: wait until what is under way is written down."""
-
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint must hold besides, as plain JSON; the main process's is kept."""
         return {}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there; an empty state is the beginning."""
+    def files(self) -> Mapping[str, Path]:
+        """What it must hold besides in files, by name, once they are written."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any], files: Mapping[str, Path]) -> None:
+        """Go on from there; nothing is the beginning."""
+
+    def close(self) -> None:
+        """No more steps are wanted."""
 
 
 def deal(costs: Sequence[int], num_ranks: int, size: int) -> list[list[list[int]]]:

@@ -90,7 +90,7 @@ class Course:
         state = self.checkpoints.restore()
         self.done = state["step"]
         self.guard.load_state_dict(state.get("guard", {}))
-        self.source.load_state_dict(state.get("source", {}))
+        self.source.load_state_dict(state.get("source", {}), self.checkpoints.files())
         if self.validation:
             self.validation.load_state_dict(state.get("validation", {}))
         if self.log:
@@ -99,14 +99,15 @@ class Course:
 
     def save(self) -> None:
         """Save what is needed to go on from here."""
-        self.source.settle()
+        files = self.source.files()
         state = {"guard": self.guard.state_dict(), "source": self.source.state_dict()}
         if self.validation:
             state["validation"] = self.validation.state_dict()
-        self.checkpoints.save(self.done, state)
+        self.checkpoints.save(self.done, state, files)
 
     def close(self) -> None:
-        """Wait for what is still being written."""
+        """Wait for what is still being sampled or written."""
+        self.source.close()
         self.checkpoints.close()
         if self.log:
             self.log.close()
@@ -154,7 +155,7 @@ class Course:
                 metrics |= self.validation.measure(self.done, learner)
                 if self.validation.is_best:
                     self.checkpoints.save_best(self.done)
-        timing = meter.take(self.done, metrics["num_tokens"])
+        timing = meter.take(self.done, metrics["num_tokens"]) | step.timing
         if self.log:
             self.log.write(metrics, timing)
         if step.updates and (note := self.spikes.note(metrics["loss"])):

@@ -29,7 +29,7 @@ def learning_rate(
 
 
 def annealed_temperature(
-    step: int, num_steps: int, start: float, end: float, fraction: float
+    step: float, num_steps: int, start: float, end: float, fraction: float
 ) -> float:
     """Sampling temperature of a step: linear from `start` to `end` over the first `fraction`.
 

@@ -28,7 +28,7 @@ def judged_rollouts(
     params: SamplingParams,
     part: str = "",
 ) -> tuple[list[Rollout], list[Verdict]]:
-    """The policy's rollouts, resumable in `folder/rollouts`, or a part of it, and their verdicts."""
+    """The policy's rollouts, resumable in a `part` of `folder/rollouts`, and their verdicts."""
     folder = step.folder / "rollouts" / part
     with step.progress.track(f"{step.folder.name}: rollouts") as advance:
         generate_rollouts(
