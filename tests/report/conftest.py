@@ -1,5 +1,6 @@
 """A made-up run folder with plausible numbers; the numbers are not results."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from minireason.evaluate.summary import summarize
-from minireason.records import DOMAINS, LEVELS, EvalSample, write_records
+from minireason.records import DOMAINS, LEVELS, EvalSample, PolicySample, write_records
 
 RUNGS = ("base", "midtrain", "sft", "dpo", "rlvr")
 SKILL = {"base": 0.1, "midtrain": 0.42, "sft": 0.55, "dpo": 0.57, "rlvr": 0.66}
@@ -128,6 +129,59 @@ def write_stage(folder: Path, stage: str, num_steps: int = 300) -> None:
     (folder / "timing.jsonl").write_text("\n".join(timing) + "\n")
 
 
+def make_policy_samples(
+    run_dir: Path, steps: range, questions_per_step: int = 32, group_size: int = 8
+) -> None:
+    """The responses of these steps: a policy that gets better, on questions that come back."""
+    (run_dir / "rlvr" / "samples").mkdir(parents=True, exist_ok=True)
+    for step in steps:
+        rng = np.random.default_rng(step)
+        drawn = sorted(rng.choice(3 * questions_per_step, questions_per_step, replace=False))
+        samples = []
+        for q in drawn:
+            group = [_policy_sample(rng, step, int(q), k, steps[-1]) for k in range(group_size)]
+            rewards = [sample.reward for sample in group if sample.reward is not None]
+            spread = float(np.std(rewards)) if rewards else 0.0
+            for sample in group:
+                advantage = None
+                if spread and sample.reward is not None:
+                    advantage = (sample.reward - float(np.mean(rewards))) / spread
+                samples.append(dataclasses.replace(sample, advantage=advantage))
+        path = run_dir / "rlvr" / "samples" / f"step-{step:06d}.parquet"
+        write_records(path, samples, PolicySample)
+
+
+def _policy_sample(
+    rng: np.random.Generator, step: int, q: int, index: int, last_step: int
+) -> PolicySample:
+    a, b, done = 17 + 3 * q, 5 + q, step / max(1, last_step)
+    is_right = bool(rng.random() < 1 / (1 + math.exp(2 - 4 * done + 0.8 * (q % 5 - 2))))
+    tokens = int(rng.lognormal(5.0 + 0.4 * done + (not is_right) * 0.6, 0.5))
+    is_cut = tokens >= 900
+    said = "" if is_cut else str(a * b if is_right else a * b + int(rng.integers(1, 9)))
+    verdict = "unknown" if is_cut else ("correct" if is_right else "incorrect")
+    is_formatted = bool(rng.random() < 0.6 + 0.4 * done)
+    correct = {"correct": 1.0, "incorrect": -1.0}.get(verdict, 0.0)
+    return PolicySample(
+        step=step,
+        question_id=f"seats-{q}",
+        index=index,
+        question=f"A hall has {a} rows with {b} seats each. How many seats is that?",
+        answer=str(a * b),
+        response=_working(a, b, said, is_cut),
+        verdict=verdict,
+        extracted=said,
+        finish_reason="length" if is_cut else "stop",
+        num_tokens=min(tokens, 900),
+        temperature=1.0 - 0.8 * min(done, 0.5),
+        mean_logprob=float(-abs(rng.normal(0.4 - 0.2 * done, 0.1))),
+        reward_names=["correct", "format"],
+        reward_parts=[correct, float(is_formatted)],
+        reward=None if is_cut else correct + 0.1 * is_formatted,
+        lag=int(rng.integers(0, 2)),
+    )
+
+
 @pytest.fixture
 def new_run(tmp_path: Path) -> Callable[..., Path]:
     return lambda *args, **kwargs: make_run(tmp_path / "run", *args, **kwargs)
@@ -136,3 +190,8 @@ def new_run(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def full_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_run(tmp_path_factory.mktemp("full") / "run")
+
+
+@pytest.fixture
+def policy_samples() -> Callable[..., None]:
+    return make_policy_samples
