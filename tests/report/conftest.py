@@ -192,6 +192,6 @@ def full_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_run(tmp_path_factory.mktemp("full") / "run")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def policy_samples() -> Callable[..., None]:
     return make_policy_samples

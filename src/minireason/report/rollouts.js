@@ -40,12 +40,15 @@ const matches = (sample, filter) =>
   && isWithin(sample.num_tokens, filter.least_tokens, filter.most_tokens)
   && (filter.search === "" || contains(sample, filter.search.toLowerCase(), filter.where));
 
-// By a field, upwards (1) or downwards (-1); unknown values come last, and equal ones by step,
-// newest first, in the order in which they were stored.
+// By a field, upwards (1) or downwards (-1); what is unknown or no number comes last, and equal
+// values by step, newest first, in the order in which they were stored.
 const ordered = (samples, key, direction) => {
-  const value = (sample) => (key === "id" ? sample.question.id : sample[key]);
-  const compare = (a, b) => (typeof a === "number" && typeof b === "number"
-    ? a - b : String(a).localeCompare(String(b), "en", { numeric: true }));
+  const isText = key === "id" || key === "verdict";
+  const value = (sample) => {
+    if (isText) return key === "id" ? sample.question.id : sample.verdict;
+    return typeof sample[key] === "number" ? sample[key] : null;
+  };
+  const compare = (a, b) => (isText ? a.localeCompare(b, "en", { numeric: true }) : a - b);
   return [...samples].sort((a, b) => {
     const [x, y] = [value(a), value(b)];
     if (x === null || y === null) {

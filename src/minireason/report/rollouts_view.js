@@ -229,9 +229,10 @@ const dots = (steps) => {
   for (const [number, anchor] of high > low ? [[low, "middle"], [high, "middle"]] : [[low, "middle"]]) {
     svg.append(draw("text", { x: x(number), y: height - 4, "text-anchor": anchor }, `step ${plain(number)}`));
   }
-  const pitch = Math.min(8, 0.7 * (width - left) / all.length);
+  const gaps = steps.slice(1).map(([number], i) => x(number) - x(steps[i][0]));
+  const pitch = Math.min(9, 0.8 * Math.min(width, ...gaps) / Math.max(...steps.map(([, group]) => group.length)));
   for (const [place, sample] of steps.flatMap(([, group]) => group.map((one, i) => [i - (group.length - 1) / 2, one]))) {
-    const dot = draw("circle", { cx: x(sample.step) + pitch * place, cy: y(sample.num_tokens), r: 4, class: MARKS[sample.verdict] ? sample.verdict : "unknown" });
+    const dot = draw("circle", { cx: (x(sample.step) + pitch * place).toFixed(1), cy: y(sample.num_tokens).toFixed(1), r: 4, class: MARKS[sample.verdict] ? sample.verdict : "unknown" });
     dot.append(draw("title", {}, `step ${sample.step}: ${sample.verdict}, ${plain(sample.num_tokens)} tokens, reward ${signed(sample.reward)}`));
     svg.append(dot);
   }
