@@ -122,9 +122,22 @@ def write_stage(folder: Path, stage: str, num_steps: int = 300) -> None:
             row |= {"pass_rate": 0.3 + 0.3 * t + 0.05 * noise[4], "entropy": 1.2 - 0.6 * t}
             row |= {"accept_rate": 0.7 - 0.2 * t, "mean_tokens": 300 + 80 * t + 9 * noise[6]}
             row |= {"truncation_rate": 0.04, "clip_fraction": abs(0.01 * noise[7])}
+            row |= {"zero_signal_rate": 0.3 + 0.2 * t * t + 0.04 * noise[0]}
+            row |= {"num_kept": 180 - int(40 * t + 8 * noise[1]), "p95_tokens": 620 + 90 * t}
+            row |= {"correct_tokens": 260 + 90 * t + 9 * noise[2]}
+            row |= {"incorrect_tokens": 410 + 40 * t + 20 * noise[3]}
+            row |= {"ratio": 1 + 0.002 * noise[4], "ratio_min": 0.8 - 0.1 * abs(noise[5])}
+            row |= {"ratio_max": 1.3 + 0.2 * abs(noise[6]), "staleness": step % 2}
+            row |= {"clip_low_fraction": abs(0.004 * noise[7]), "kl": 0.02 * t}
+            row |= {"clip_high_fraction": abs(0.006 * noise[7]), "generated_tokens": 80_000}
+            row |= {"reward_correct": 2 * t - 1, "reward_format": 0.6 + 0.3 * t}
         metrics.append(json.dumps(row))
         speed = 14000 + 400 * noise[3]
-        timing.append(json.dumps({"step": step, "elapsed_s": 1.2, "tokens_per_s": speed}))
+        line = {"step": step, "elapsed_s": 1.2, "tokens_per_s": speed}
+        if stage == "rlvr":
+            line |= {"data_s": 0.8 + 0.05 * noise[4], "sample_tokens_per_s": 9000 + 500 * noise[5]}
+            line |= {"forward_backward_s": 0.3, "optimizer_s": 0.03}
+        timing.append(json.dumps(line))
     (folder / "metrics.jsonl").write_text("\n".join(metrics) + "\n")
     (folder / "timing.jsonl").write_text("\n".join(timing) + "\n")
 

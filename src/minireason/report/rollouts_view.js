@@ -101,7 +101,7 @@ const detailOf = (sample) => {
     element("h3", "", badge(sample), ` Step ${plain(sample.step)}`,
       element("span", "", element("bdi", "", sample.question.id), `, response ${sample.index}`)),
     element("p", "ask", sample.question.text),
-    element("p", "truth", "Answer ", element("code", "", sample.question.answer), " read as ",
+    element("p", "truth", "Answer ", element("code", "", sample.question.answer), " · read as ",
       sample.extracted ? element("code", "", sample.extracted) : "nothing"),
     facts([
       ["reward", signed(sample.reward)], ...parts, ["advantage", signed(sample.advantage)],
@@ -226,8 +226,8 @@ const dots = (steps) => {
     svg.append(draw("line", { x1: left, x2: width, y1: y(tokens), y2: y(tokens), class: "grid" }),
       draw("text", { x: left - 7, y: y(tokens) + 4, "text-anchor": "end" }, plain(tokens)));
   }
-  for (const [number, anchor] of high > low ? [[low, "middle"], [high, "middle"]] : [[low, "middle"]]) {
-    svg.append(draw("text", { x: x(number), y: height - 4, "text-anchor": anchor }, `step ${plain(number)}`));
+  for (const [number] of steps.length > 14 ? [steps[0], steps.at(-1)] : steps) {
+    svg.append(draw("text", { x: x(number), y: height - 4, "text-anchor": "middle" }, `step ${plain(number)}`));
   }
   const gaps = steps.slice(1).map(([number], i) => x(number) - x(steps[i][0]));
   const pitch = Math.min(9, 0.8 * Math.min(width, ...gaps) / Math.max(...steps.map(([, group]) => group.length)));
