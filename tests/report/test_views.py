@@ -101,15 +101,18 @@ def test_values_that_are_not_finite_are_counted_beside_the_chart(tmp_path: Path)
     assert sft.facts == "1 logged steps · 5 tokens · 1 min 40 s"
 
 
-def test_the_share_of_the_peak_and_the_memory_are_facts_where_they_were_logged(
+def test_speed_share_of_the_peak_and_memory_are_facts_where_they_were_logged(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "sft").mkdir()
     (tmp_path / "sft" / "metrics.jsonl").write_text('{"step": 1, "num_tokens": 5}')
     timing = [{"step": s, "mfu": s / 10, "peak_memory_gib": 7.0 + s} for s in (1, 2, 4)]
+    timing[0]["sample_tokens_per_s"] = 900
     (tmp_path / "sft" / "timing.jsonl").write_text("\n".join(map(json.dumps, timing)))
     facts = stage_views(load_run(tmp_path))[1].facts
-    assert facts == "1 logged steps · 5 tokens · 20.0 % MFU · 11.0 GiB at most"
+    assert (
+        facts == "1 logged steps · 5 tokens · 900 sampled tokens/s · 20.0 % MFU · 11.0 GiB at most"
+    )
 
 
 def test_a_stage_without_any_known_metric_has_logged_none(tmp_path: Path) -> None:

@@ -210,7 +210,8 @@ const answerOf = (sample) => element("section", "answer",
   element("h4", "", badge(sample), element("span", "fine", `${plain(sample.num_tokens)} tokens`)),
   element("p", "said", `reward ${signed(sample.reward)} · `,
     sample.is_learnt ? `advantage ${signed(sample.advantage)}` : "not learnt from",
-    sample.is_truncated ? " · cut off" : ""),
+    sample.is_truncated ? " · cut off" : "", element("br"),
+    ...(sample.extracted ? ["read as ", element("code", "", sample.extracted)] : ["no answer found"])),
   responseOf(sample));
 
 // Every response as a dot: its step to the right, its tokens upwards; filled where it is correct.

@@ -164,6 +164,8 @@ def _facts(stage: Stage) -> str:
         facts.append(duration(sum(value for _, value in elapsed)))
     if speeds := stage.timing.get("tokens_per_s"):
         facts.append(f"{compact(median(value for _, value in speeds))} tokens/s")
+    if speeds := stage.timing.get("sample_tokens_per_s"):
+        facts.append(f"{compact(median(value for _, value in speeds))} sampled tokens/s")
     if shares := stage.timing.get("mfu"):
         facts.append(f"{100 * median(value for _, value in shares):.1f} % MFU")
     if peaks := stage.timing.get("peak_memory_gib"):
