@@ -1,5 +1,6 @@
 """A made-up run folder with plausible numbers; the numbers are not results."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from minireason.evaluate.summary import summarize
-from minireason.records import DOMAINS, LEVELS, EvalSample, write_records
+from minireason.records import DOMAINS, LEVELS, EvalSample, PolicySample, write_records
 
 RUNGS = ("base", "midtrain", "sft", "dpo", "rlvr")
 SKILL = {"base": 0.1, "midtrain": 0.42, "sft": 0.55, "dpo": 0.57, "rlvr": 0.66}
@@ -121,11 +122,77 @@ def write_stage(folder: Path, stage: str, num_steps: int = 300) -> None:
             row |= {"pass_rate": 0.3 + 0.3 * t + 0.05 * noise[4], "entropy": 1.2 - 0.6 * t}
             row |= {"accept_rate": 0.7 - 0.2 * t, "mean_tokens": 300 + 80 * t + 9 * noise[6]}
             row |= {"truncation_rate": 0.04, "clip_fraction": abs(0.01 * noise[7])}
+            row |= {"zero_signal_rate": 0.3 + 0.2 * t * t + 0.04 * noise[0]}
+            row |= {"num_kept": 180 - int(40 * t + 8 * noise[1]), "p95_tokens": 620 + 90 * t}
+            row |= {"correct_tokens": 260 + 90 * t + 9 * noise[2]}
+            row |= {"incorrect_tokens": 410 + 40 * t + 20 * noise[3]}
+            row |= {"ratio": 1 + 0.002 * noise[4], "ratio_min": 0.8 - 0.1 * abs(noise[5])}
+            row |= {"ratio_max": 1.3 + 0.2 * abs(noise[6]), "staleness": step % 2}
+            row |= {"clip_low_fraction": abs(0.004 * noise[7]), "kl": 0.02 * t}
+            row |= {"clip_high_fraction": abs(0.006 * noise[7]), "generated_tokens": 80_000}
+            row |= {"reward_correct": 2 * t - 1, "reward_format": 0.6 + 0.3 * t}
         metrics.append(json.dumps(row))
         speed = 14000 + 400 * noise[3]
-        timing.append(json.dumps({"step": step, "elapsed_s": 1.2, "tokens_per_s": speed}))
+        line = {"step": step, "elapsed_s": 1.2, "tokens_per_s": speed}
+        if stage == "rlvr":
+            line |= {"data_s": 0.8 + 0.05 * noise[4], "sample_tokens_per_s": 9000 + 500 * noise[5]}
+            line |= {"forward_backward_s": 0.3, "optimizer_s": 0.03}
+        timing.append(json.dumps(line))
     (folder / "metrics.jsonl").write_text("\n".join(metrics) + "\n")
     (folder / "timing.jsonl").write_text("\n".join(timing) + "\n")
+
+
+def make_policy_samples(
+    run_dir: Path, steps: range, questions_per_step: int = 32, group_size: int = 8
+) -> None:
+    """The responses of these steps: a policy that gets better, on questions that come back."""
+    (run_dir / "rlvr" / "samples").mkdir(parents=True, exist_ok=True)
+    for step in steps:
+        rng = np.random.default_rng(step)
+        drawn = sorted(rng.choice(3 * questions_per_step, questions_per_step, replace=False))
+        samples = []
+        for q in drawn:
+            group = [_policy_sample(rng, step, int(q), k, steps[-1]) for k in range(group_size)]
+            rewards = [sample.reward for sample in group if sample.reward is not None]
+            spread = float(np.std(rewards)) if rewards else 0.0
+            for sample in group:
+                advantage = None
+                if spread and sample.reward is not None:
+                    advantage = (sample.reward - float(np.mean(rewards))) / spread
+                samples.append(dataclasses.replace(sample, advantage=advantage))
+        path = run_dir / "rlvr" / "samples" / f"step-{step:06d}.parquet"
+        write_records(path, samples, PolicySample)
+
+
+def _policy_sample(
+    rng: np.random.Generator, step: int, q: int, index: int, last_step: int
+) -> PolicySample:
+    a, b, done = 17 + 3 * q, 5 + q, step / max(1, last_step)
+    is_right = bool(rng.random() < 1 / (1 + math.exp(2 - 4 * done + 0.8 * (q % 5 - 2))))
+    tokens = int(rng.lognormal(5.0 + 0.4 * done + (not is_right) * 0.6, 0.5))
+    is_cut = tokens >= 900
+    said = "" if is_cut else str(a * b if is_right else a * b + int(rng.integers(1, 9)))
+    verdict = "unknown" if is_cut else ("correct" if is_right else "incorrect")
+    is_formatted = bool(rng.random() < 0.6 + 0.4 * done)
+    correct = {"correct": 1.0, "incorrect": -1.0}.get(verdict, 0.0)
+    return PolicySample(
+        step=step,
+        question_id=f"seats-{q}",
+        index=index,
+        question=f"A hall has {a} rows with {b} seats each. How many seats is that?",
+        answer=str(a * b),
+        response=_working(a, b, said, is_cut),
+        verdict=verdict,
+        extracted=said,
+        finish_reason="length" if is_cut else "stop",
+        num_tokens=min(tokens, 900),
+        temperature=1.0 - 0.8 * min(done, 0.5),
+        mean_logprob=float(-abs(rng.normal(0.4 - 0.2 * done, 0.1))),
+        reward_names=["correct", "format"],
+        reward_parts=[correct, float(is_formatted)],
+        reward=None if is_cut else correct + 0.1 * is_formatted,
+        lag=int(rng.integers(0, 2)),
+    )
 
 
 @pytest.fixture
@@ -136,3 +203,8 @@ def new_run(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def full_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_run(tmp_path_factory.mktemp("full") / "run")
+
+
+@pytest.fixture(scope="session")
+def policy_samples() -> Callable[..., None]:
+    return make_policy_samples

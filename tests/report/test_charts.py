@@ -18,6 +18,7 @@ from minireason.report.scales import (
     is_noisy,
     nice_ticks,
     smooth,
+    spread,
     thin,
 )
 
@@ -81,6 +82,28 @@ def test_thinning_keeps_the_mean() -> None:
     few = thin(points, 100)
     assert few == [(7 * i + 3.0, 3.0) for i in range(100)]
     assert thin([], 100) == []
+
+
+@pytest.mark.parametrize(
+    ("places", "found"),
+    [
+        ([], []),
+        ([10, 50, 90], [10, 50, 90]),
+        ([50, 50], [43, 57]),
+        ([52, 50], [58, 44]),
+        ([30, 31, 32, 90], [17, 31, 45, 90]),
+        ([10, 20, 25], [4.3, 18.3, 32.3]),
+    ],
+)
+def test_labels_that_would_overlap_are_spread_about_their_mean(places, found) -> None:
+    assert spread(places, 14) == found
+
+
+def test_names_of_curves_that_end_together_do_not_overlap() -> None:
+    lines = [Line(name, [(1, 1.0), (2, 2.0)]) for name in ("mean", "least", "most")]
+    root = ET.fromstring(line_chart(lines, "x"))
+    places = [float(e.get("y")) for e in root.iter("text") if "name" in e.get("class")]
+    assert places == pytest.approx([places[0], places[0] + 14, places[0] + 28])
 
 
 def test_charts_are_well_formed_and_escape_labels() -> None:

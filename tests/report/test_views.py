@@ -97,26 +97,72 @@ def test_values_that_are_not_finite_are_counted_beside_the_chart(tmp_path: Path)
         "\n".join(json.dumps({"step": s, "elapsed_s": 50.0}) for s in (1, 2))
     )
     sft = stage_views(load_run(tmp_path))[1]
-    assert sft.panels[0].warning == "1 values are not finite and not drawn"
+    assert sft.panels[""][0].warning == "1 values are not finite and not drawn"
     assert sft.facts == "1 logged steps · 5 tokens · 1 min 40 s"
 
 
-def test_the_share_of_the_peak_and_the_memory_are_facts_where_they_were_logged(
+def test_speed_share_of_the_peak_and_memory_are_facts_where_they_were_logged(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "sft").mkdir()
     (tmp_path / "sft" / "metrics.jsonl").write_text('{"step": 1, "num_tokens": 5}')
     timing = [{"step": s, "mfu": s / 10, "peak_memory_gib": 7.0 + s} for s in (1, 2, 4)]
+    timing[0]["sample_tokens_per_s"] = 900
     (tmp_path / "sft" / "timing.jsonl").write_text("\n".join(map(json.dumps, timing)))
     facts = stage_views(load_run(tmp_path))[1].facts
-    assert facts == "1 logged steps · 5 tokens · 20.0 % MFU · 11.0 GiB at most"
+    assert (
+        facts == "1 logged steps · 5 tokens · 900 sampled tokens/s · 20.0 % MFU · 11.0 GiB at most"
+    )
 
 
 def test_a_stage_without_any_known_metric_has_logged_none(tmp_path: Path) -> None:
     (tmp_path / "dpo").mkdir()
     (tmp_path / "dpo" / "metrics.jsonl").write_text("")
     dpo = stage_views(load_run(tmp_path))[2]
-    assert (dpo.panels, dpo.facts) == ([], "0 logged steps")
+    assert (dpo.panels, dpo.facts) == ({}, "0 logged steps")
+
+
+def rlvr_panels(run_dir: Path, metrics: list[dict], timing: list[dict]) -> dict:
+    """The titles and notes of the stage's panels, by heading."""
+    (run_dir / "rlvr").mkdir()
+    for name, rows in (("metrics", metrics), ("timing", timing)):
+        lines = [json.dumps({"step": step, **row}) for step, row in enumerate(rows, start=1)]
+        (run_dir / "rlvr" / f"{name}.jsonl").write_text("\n".join(lines))
+    panels = stage_views(load_run(run_dir))[-1].panels
+    return {heading: [(p.title, p.note) for p in found] for heading, found in panels.items()}
+
+
+def test_reinforcement_learning_shows_the_metrics_that_were_logged_and_no_others(
+    tmp_path: Path,
+) -> None:
+    row = {"kl": 0.5, "ratio_max": 2.0, "correct_tokens": 5, "incorrect_tokens": 9, "unheard": 1}
+    assert rlvr_panels(tmp_path, [row, row], []) == {
+        "Length": [("Response tokens by verdict", "")],
+        "Policy": [("KL to the reference", "0.5 → 0.5"), ("Probability ratio", "2 → 2")],
+    }
+
+
+def test_every_part_of_the_reward_has_its_panel(tmp_path: Path) -> None:
+    rows = [{"reward_mean": 0, "reward_is_short": 0, "reward_correct": 0}]
+    titles = [title for title, _ in rlvr_panels(tmp_path, rows, [])["Reward"]]
+    assert titles == ["Mean reward", "Reward: is short", "Reward: correct"]
+
+
+def test_phases_come_by_their_share_of_the_time_of_all_steps(tmp_path: Path) -> None:
+    first = {"elapsed_s": 4.0, "optimizer_s": 1.0, "forward_backward_s": 0.5, "mfu": 0.3}
+    second = {"elapsed_s": 6.0, "optimizer_s": 0.0, "forward_backward_s": 5.5, "tokens_per_s": 7}
+    assert rlvr_panels(tmp_path, [], [first, second])["Time"] == [
+        ("Trained tokens a second", "7 → 7"),
+        ("Seconds a step", "4 → 6"),
+        ("Seconds: forward backward", "60 % of the time"),
+        ("Seconds: optimizer", "10 % of the time"),
+    ]
+
+
+def test_correct_and_incorrect_lengths_share_a_chart(run: RunData) -> None:
+    panels = stage_views(run)[-1].panels["Length"]
+    chart = next(p.chart for p in panels if p.title == "Response tokens by verdict")
+    assert ">correct</text>" in chart and ">incorrect</text>" in chart
 
 
 def test_a_pretrained_rung_takes_the_place_of_the_base(run: RunData) -> None:

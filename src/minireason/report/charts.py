@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from minireason.report.scales import Scale, compact, is_noisy, nice_ticks, smooth, thin
+from minireason.report.scales import Scale, compact, is_noisy, nice_ticks, smooth, spread, thin
 
 WIDTH, INTERVAL_HEIGHT = 360, 230
 _MAX_POINTS, _MAX_HOVERS = 240, 48
@@ -95,12 +95,14 @@ def line_chart(lines: Sequence[Line], label: str) -> Markup:
     parts = _y_axis(ticks, y, left, right)
     parts += [_text(left, height - 6, compact(min(steps)), "tick", "start")]
     parts += [_text(right, height - 6, f"step {compact(max(steps))}", "tick", "end")]
-    for i, (line, points) in enumerate(zip(finite, thinned, strict=True)):
+    ends = []
+    for i, points in enumerate(thinned):
         parts += _curve(points, x, y, i)
-        if len(lines) > 1:
-            values = [v for _, v in points]
-            end = (smooth(values) if is_noisy(values) else values)[-1]
-            parts.append(_text(right + 6, y(end) + 3.5, line.label, f"name s{i}", "start"))
+        values = [v for _, v in points]
+        ends.append(y((smooth(values) if is_noisy(values) else values)[-1]))
+    if len(lines) > 1:
+        for i, place in enumerate(spread(ends, 14)):
+            parts.append(_text(right + 6, place + 3.5, finite[i].label, f"name s{i}", "start"))
     return _svg(height, label, parts + _hovers(finite, x, bottom))
 
 

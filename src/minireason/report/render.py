@@ -10,8 +10,9 @@ from markupsafe import Markup
 
 from minireason.atomic import whole_file
 from minireason.evaluate.ladder import change_text, interval_text, percent, points
-from minireason.report import data_flow, data_page, overview, responses, training
+from minireason.report import data_flow, data_page, overview, responses, rollouts_page, training
 from minireason.report.data_summary import data_summary
+from minireason.report.policy_samples import sampled_steps
 from minireason.report.run_data import RunData, load_run
 
 
@@ -37,6 +38,18 @@ def write_data_page(run_dir: Path, out: Path) -> Path | None:
     values = data_page.page_values(load_run(run_dir), data, run_dir)
     template = _environment().get_template("data.html")
     return _write(out, template.render(**values, style=_asset("style.css")))
+
+
+def write_rollouts_page(run_dir: Path, out: Path) -> Path | None:
+    """Write the rollout browser to `out`, atomically; return `out`, or None without samples."""
+    steps = sampled_steps(run_dir)
+    if not steps:
+        return None
+    template = _environment().get_template("rollouts.html")
+    values = rollouts_page.page_values(load_run(run_dir), steps)
+    style = _asset("style.css") + _asset("rollouts.css")
+    script = _asset("rollouts.js") + _asset("rollouts_view.js")
+    return _write(out, template.render(**values, style=style, script=script))
 
 
 def _write(out: Path, page: str) -> Path:
@@ -83,7 +96,8 @@ def _environment() -> Environment:
     filters = (percent, points, interval_text, change_text)
     environment.filters |= {function.__name__: function for function in filters}
     environment.filters |= {"rung": overview.rung_label, "shorten": responses.shorten}
-    environment.filters["ending"] = data_page.ending
+    environment.filters |= {"ending": data_page.ending, "brief": rollouts_page.brief}
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     return environment
 
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 from minireason.errors import DataError, MissingError
 from minireason.evaluate.schema import RUNGS, Summary, read_summary
 from minireason.records import EvalSample, read_records
+from minireason.report.policy_samples import has_samples
 
 STAGES = ("pretrain", "midtrain", "sft", "dpo", "rlvr")
 DATA_STEPS = ("questions", "rollout", "verify", "curate", "pairs", "prompts")
@@ -64,6 +65,7 @@ class RunData:
     command: str = ""
     created: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    has_policy_samples: bool = False
 
 
 def load_run(run_dir: Path) -> RunData:
@@ -88,6 +90,7 @@ def load_run(run_dir: Path) -> RunData:
         command=shlex.join(command) if isinstance(command, list) else str(command),
         created=str(run.get("created") or ""),
         versions={str(key): str(value) for key, value in versions.items()},
+        has_policy_samples=has_samples(run_dir),
     )
 
 

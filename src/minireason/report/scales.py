@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import fmean
 
 
 def nice_ticks(low: float, high: float, about: int = 4) -> list[float]:
@@ -83,3 +84,19 @@ def thin(points: Sequence[tuple[float, float]], most: int) -> list[tuple[float, 
     size = math.ceil(len(points) / most) if points else 1
     runs = [points[i : i + size] for i in range(0, len(points), size)]
     return [(sum(x for x, _ in r) / len(r), sum(y for _, y in r) / len(r)) for r in runs]
+
+
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """The places, moved as little as it takes (least squares) to lie `gap` apart in their order.
+
+    An isotonic regression of the places less their ranks' gaps, by pooling adjacent violators.
+    """
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    pools: list[list[float]] = []
+    for rank, i in enumerate(order):
+        pools.append([places[i] - gap * rank])
+        while len(pools) > 1 and fmean(pools[-2]) > fmean(pools[-1]):
+            pools[-2:] = [pools[-2] + pools[-1]]
+    levels = [fmean(pool) for pool in pools for _ in pool]
+    found = {i: levels[rank] + gap * rank for rank, i in enumerate(order)}
+    return [round(found[i], 1) for i in range(len(places))]

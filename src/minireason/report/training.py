@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from markupsafe import Markup
@@ -13,7 +13,7 @@ from minireason.report.overview import rung_label
 from minireason.report.run_data import STAGES, Points, RunData, Stage
 from minireason.report.scales import compact, duration
 
-_Panels = list[tuple[str, dict[str, str]]]
+_Panels = list[tuple[str, dict[str, str]]]  # title, and its curves: metric -> label
 
 _OPTIMISER: _Panels = [
     ("Gradient norm", {"grad_norm": "norm"}),
@@ -24,32 +24,54 @@ _IMITATION: _Panels = [
     ("Held-out loss", {"validation_loss": "loss"}),
     *_OPTIMISER,
 ]
-PANELS: dict[str, _Panels] = {
-    "pretrain": _IMITATION,
-    "midtrain": _IMITATION,
-    "sft": _IMITATION,
-    "dpo": [
-        ("Loss", {"loss": "loss"}),
-        ("Preference accuracy", {"accuracy": "accuracy"}),
-        ("Reward margin", {"margin": "margin"}),
-        ("Implicit rewards", {"chosen_reward": "chosen", "rejected_reward": "rejected"}),
-        *_OPTIMISER,
-    ],
-    "rlvr": [
-        ("Mean reward", {"reward_mean": "reward"}),
-        ("Pass rate", {"pass_rate": "pass rate"}),
-        ("Accept rate", {"accept_rate": "accepted"}),
-        ("Sampling temperature", {"temperature": "temperature"}),
-        ("Entropy", {"entropy": "entropy"}),
-        ("Response tokens", {"mean_tokens": "tokens"}),
-        (
-            "Truncated and clipped share",
-            {"truncation_rate": "truncated", "clip_fraction": "clipped"},
-        ),
-        ("Loss", {"loss": "loss"}),
-        ("Gradient norm", {"grad_norm": "norm"}),
-    ],
+PANELS: dict[str, dict[str, _Panels]] = {
+    "pretrain": {"": _IMITATION},
+    "midtrain": {"": _IMITATION},
+    "sft": {"": _IMITATION},
+    "dpo": {
+        "": [
+            ("Loss", {"loss": "loss"}),
+            ("Preference accuracy", {"accuracy": "accuracy"}),
+            ("Reward margin", {"margin": "margin"}),
+            ("Implicit rewards", {"chosen_reward": "chosen", "rejected_reward": "rejected"}),
+            *_OPTIMISER,
+        ]
+    },
+    "rlvr": {
+        "Reward": [
+            ("Mean reward", {"reward_mean": "reward"}),
+            ("Pass rate", {"pass_rate": "pass rate"}),
+            ("Groups without signal", {"zero_signal_rate": "share"}),
+            ("Responses learnt from", {"num_kept": "responses"}),
+            ("Accept rate", {"accept_rate": "accepted"}),
+        ],
+        "Length": [
+            ("Response tokens", {"mean_tokens": "mean", "p95_tokens": "95 %"}),
+            (
+                "Response tokens by verdict",
+                {"correct_tokens": "correct", "incorrect_tokens": "incorrect"},
+            ),
+            ("Truncated share", {"truncation_rate": "truncated"}),
+            ("Generated tokens a step", {"generated_tokens": "tokens"}),
+        ],
+        "Policy": [
+            ("Entropy", {"entropy": "entropy"}),
+            ("Sampling temperature", {"temperature": "temperature"}),
+            ("KL to the reference", {"kl": "KL"}),
+            ("Probability ratio", {"ratio": "mean", "ratio_min": "least", "ratio_max": "most"}),
+            ("Clipped share", {"clip_fraction": "clipped"}),
+            ("Clipped by side", {"clip_low_fraction": "below", "clip_high_fraction": "above"}),
+            ("Importance weight", {"importance": "weight"}),
+            ("Staleness", {"staleness": "updates"}),
+        ],
+        "Optimiser": [("Loss", {"loss": "loss"}), *_OPTIMISER],
+    },
 }
+_SPEEDS: _Panels = [
+    ("Sampled tokens a second", {"sample_tokens_per_s": "tokens/s"}),
+    ("Trained tokens a second", {"tokens_per_s": "tokens/s"}),
+    ("Seconds a step", {"elapsed_s": "s"}),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +86,12 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class StageView:
-    """A stage as the page shows it; no panels when it has not run."""
+    """A stage as the page shows it: its panels by heading, none when it has not run."""
 
     name: str
     label: str
     facts: str
-    panels: list[Panel]
+    panels: dict[str, list[Panel]]
 
 
 def stage_views(run: RunData) -> list[StageView]:
@@ -80,13 +102,48 @@ def stage_views(run: RunData) -> list[StageView]:
 
 def _view(name: str, stage: Stage | None) -> StageView:
     if stage is None:
-        return StageView(name, rung_label(name), "", [])
-    panels = [
-        _panel(title, curves)
-        for title, keys in PANELS[name]
-        if (curves := {keys[key]: stage.metrics[key] for key in keys if key in stage.metrics})
-    ]
+        return StageView(name, rung_label(name), "", {})
+    groups = {heading: _panels(wanted, stage.metrics) for heading, wanted in PANELS[name].items()}
+    if name == "rlvr":
+        groups["Reward"] += _panels(_reward_parts(stage), stage.metrics)
+        groups["Time"] = _panels(_SPEEDS, stage.timing) + _phases(stage)
+    panels = {heading: found for heading, found in groups.items() if found}
     return StageView(name, rung_label(name), _facts(stage), panels)
+
+
+def _reward_parts(stage: Stage) -> _Panels:
+    """A panel for each `reward_<name>`, the unweighted reward of that name."""
+    names = [key.removeprefix("reward_") for key in stage.metrics if key.startswith("reward_")]
+    return [
+        (f"Reward: {name.replace('_', ' ')}", {f"reward_{name}": "reward"})
+        for name in names
+        if name != "mean"
+    ]
+
+
+def _phases(stage: Stage) -> list[Panel]:
+    """A panel for each phase, the largest first, with its share of the time of all steps."""
+    total = sum(value for _, value in stage.timing.get("elapsed_s", []))
+    spent = {
+        key.removesuffix("_s"): sum(value for _, value in curve)
+        for key, curve in stage.timing.items()
+        if key.endswith("_s") and not key.endswith("_per_s") and key != "elapsed_s"
+    }
+    return [
+        replace(
+            _panel(f"Seconds: {name.replace('_', ' ')}", {"s": stage.timing[f"{name}_s"]}),
+            note=f"{100 * spent[name] / total:.0f} % of the time" if total else "",
+        )
+        for name in sorted(spent, key=lambda name: -spent[name])
+    ]
+
+
+def _panels(wanted: _Panels, series: dict[str, Points]) -> list[Panel]:
+    return [
+        _panel(title, curves)
+        for title, keys in wanted
+        if (curves := {keys[key]: series[key] for key in keys if key in series})
+    ]
 
 
 def _panel(title: str, curves: dict[str, Points]) -> Panel:
@@ -107,6 +164,8 @@ def _facts(stage: Stage) -> str:
         facts.append(duration(sum(value for _, value in elapsed)))
     if speeds := stage.timing.get("tokens_per_s"):
         facts.append(f"{compact(median(value for _, value in speeds))} tokens/s")
+    if speeds := stage.timing.get("sample_tokens_per_s"):
+        facts.append(f"{compact(median(value for _, value in speeds))} sampled tokens/s")
     if shares := stage.timing.get("mfu"):
         facts.append(f"{100 * median(value for _, value in shares):.1f} % MFU")
     if peaks := stage.timing.get("peak_memory_gib"):
