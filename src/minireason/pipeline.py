@@ -50,6 +50,7 @@ PROMPTS = (
     "rlvr.max_pass_rate",
     "rlvr.num_candidates",
     "rlvr.trial_rollouts",
+    "rlvr.trial_rounds",
     "rlvr.temperature_start",
     "rlvr.top_p",
     "rlvr.max_tokens",

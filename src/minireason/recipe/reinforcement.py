@@ -42,8 +42,8 @@ class Rlvr(Section):
     num_steps: Positive = 200
     """Sampling steps."""
     token_budget: Count = 0
-    """End after so many sampled tokens, if that is before `num_steps`; learning rate and temperature
-    then go by the share of the tokens. 0: no such end."""
+    """End after so many sampled tokens, if that is before `num_steps`; learning rate and
+    temperature then go by the share of the tokens. 0: no such end."""
     prompts_per_step: Positive = 16
     """Prompts sampled in a step."""
     group_size: Annotated[int, Field(ge=2)] = 8
@@ -88,8 +88,8 @@ class Rlvr(Section):
     easy_pass_rate: Fraction = 0.5
     """Rebalancing: drop a group solved more often than this (paper: for example 50 %)."""
     refill_rounds: Count = 3
-    """An algorithm with dynamic sampling (`dapo`) replaces groups without a signal by other prompts,
-    so many times."""
+    """An algorithm with dynamic sampling (`dapo`) replaces groups without a signal by other
+    prompts, so many times."""
     rewards: Annotated[dict[str, float], Field(min_length=1)] = {"correct": 1.0}
     """Weights of the rewards that are added up: `correct` (paper: +1 or -1), `format`, `length`,
     `repetition`, `overlong`, or a function of your own as "module:function"."""

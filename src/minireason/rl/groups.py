@@ -57,7 +57,7 @@ class Referee:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """`count` responses to a prompt, from number `first` on; `place` is the prompt's in the step."""
+    """`count` responses to a prompt from number `first` on; `place` is the prompt's in the step."""
 
     place: int
     prompt: Prompt

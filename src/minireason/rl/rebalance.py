@@ -1,5 +1,5 @@
-"""Reward rebalancing of stage 4 (paper): positives and negatives in even numbers, prompts solved too
-often left out. Hard prompts are oversampled where groups are sampled (`groups.py`).
+"""Reward rebalancing of stage 4 (paper): positives and negatives in even numbers, and prompts
+solved too often left out. Hard prompts are oversampled where groups are sampled (`groups.py`).
 """
 
 from __future__ import annotations

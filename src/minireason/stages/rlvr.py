@@ -109,6 +109,9 @@ def run_trials(
         verdicts += [replace(verdict, index=verdict.index + first) for verdict in judged]
         groups = judged_groups(in_trial, found, judged)
         in_trial = still_open(in_trial, groups, selection)
+    order = {question.id: number for number, question in enumerate(candidates)}
+    rollouts.sort(key=lambda rollout: (order[rollout.question_id], rollout.index))
+    verdicts.sort(key=lambda verdict: (order[verdict.question_id], verdict.index))
     return rollouts, verdicts
 
 
