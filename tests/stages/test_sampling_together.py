@@ -20,7 +20,7 @@ def carry_out(arguments, run_dir, step):
     """Run the step; how many requests this process has sampled."""
     sampled = []
     generate = Engine.generate
-    Engine.generate = lambda self, asked, *rest: sampled.extend(asked) or generate(self, asked)
+    Engine.generate = lambda self, asked, *rest: sampled.extend(asked) or generate(self, asked, *rest)
     recipe = load_recipe(Path(arguments[0]), arguments[2::2])
     runner = Runner(recipe, run_dir, Progress(is_quiet=True), join())
     runner.run(runner.choose(only=step))
@@ -89,6 +89,7 @@ def test_rlvr_in_two_processes_killed_after_sampling_learns_from_those_samples(
     for run_dir in (whole, killed):
         shutil.rmtree(run_dir / "rlvr")
     arguments = [*smoke_arguments, "--set", "optimizer.checkpoint_every=1"]
+    arguments += ["--set", "rlvr.oversample=1"]  # every step samples the same number
     num_sampled = sum(processes(2, carry_out, arguments, whole, "rlvr").results())
     begun = processes(2, carry_out, arguments, killed, "rlvr")
     folder = killed / "rlvr"
