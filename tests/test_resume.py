@@ -46,7 +46,7 @@ KILLS = {
         "checkpoints/step-000002",
     ],
     "evaluate-dpo": ["samples/embedded-math.parquet"],
-    "prompts": ["rollouts/part-00000.parquet"],
+    "prompts": ["rollouts/round-1/part-00000.parquet", "rollouts/round-2/part-00000.parquet"],
     "rlvr": ["buffer/step-000001.parquet", "checkpoints/step-000002", "metrics.jsonl:3"],
     "evaluate-rlvr": ["samples/embedded-choice.parquet"],
 }
