@@ -64,11 +64,9 @@ def test_every_algorithm_trains(algorithm, rlvr, processes, smoke_run):
 @pytest.mark.slow
 def test_rewards_add_up_and_are_kept_with_the_samples(rlvr, processes, tmp_path):
     file = tmp_path / "mine.py"
-    file.write_text("def brevity(question, response, answer):\n    return 1 / (1 + len(response))\n")
-    words, folder = rlvr(
-        [f'rlvr.rewards={{correct = 1.0, format = 0.5, "{file}:brevity" = 0.25}}']
-        + ["rlvr.samples_every=2"]
-    )
+    file.write_text("def brevity(question, response, answer): return 1 / (1 + len(response))\n")
+    rewards = f'{{correct = 1.0, format = 0.5, "{file}:brevity" = 0.25}}'
+    words, folder = rlvr([f"rlvr.rewards={rewards}", "rlvr.samples_every=2"])
     train(processes, words)
     parts = sorted((folder / "samples").iterdir())
     assert [path.name for path in parts] == ["step-000002.parquet", "step-000004.parquet"]
