@@ -127,7 +127,8 @@ class RolloutSource:
         reference: Any = None,
     ) -> None:
         self.recipe, self.settings, self.world = step.recipe, step.recipe.rlvr, step.world
-        self.learner, self.engine, self.chat = learner, policy.engine, policy.chat
+        self.learner, self.chat = learner, policy.chat
+        self.engine: Any = policy.engine
         self.verifier, self.selected, self.reference = verifier, selected, reference
         self.num_steps = self.settings.num_steps
         self.buffer = RolloutBuffer(step.folder / "buffer")
