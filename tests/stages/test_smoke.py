@@ -325,12 +325,16 @@ def test_the_carried_base_model_loads_and_answers_in_the_form_of_an_answer():
 
     if not TINY_FOLDER.is_dir():
         pytest.skip("the package carries no base model")
+    from minireason.model.chat import Chat
     from minireason.model.load import load_model
     from minireason.problems.procedural import generate_questions
     from minireason.rollout.policy import PolicyTeacher
+    from minireason.rollout.samplers import SamplerSettings, open_sampler
     from minireason.rollout.sampling import SamplingParams
 
-    policy = PolicyTeacher(load_model("tiny"), "tiny", max_batch=20, max_length=320)
+    tiny = load_model("tiny")
+    sampler = open_sampler(SamplerSettings(max_batch=20, max_length=320), tiny)
+    policy = PolicyTeacher(sampler, Chat(tiny.tokenizer), "tiny")
     questions = generate_questions(20, 0, "eval", ["elementary"])
     params = SamplingParams(temperature=0.6, max_tokens=64)
     answers = [group[0] for group in policy.sample(questions, 1, params)]

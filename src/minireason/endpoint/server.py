@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import ClassVar
 from urllib.parse import urlsplit
 
+from minireason.endpoint.reply import Reply, read_reply
 from minireason.errors import SamplingError
 
 SHORTEST_SECRET = 8  # characters; a shorter one, such as `EMPTY`, is a placeholder and may be text
@@ -29,6 +31,8 @@ class Endpoint:
     max_retries: int = 6
     backoff_s: float = 1.0
 
+    route: ClassVar[str] = "/chat/completions"
+
     def __post_init__(self) -> None:
         _check_url(self.base_url)
         if self.concurrency < 1 or self.max_retries < 0 or not self.timeout_s > 0:
@@ -39,7 +43,11 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        return self.base_url.rstrip("/") + "/chat/completions"
+        return self.base_url.rstrip("/") + self.route
+
+    def read(self, body: bytes) -> Reply:
+        """What the server wrote; raises UnreadableReplyError."""
+        return read_reply(body)
 
     def key(self) -> str:
         """The key, empty where none is set; it must never reach a file, a log or a message."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from minireason.endpoint.reply import Reply, UnreadableReplyError, read_reply
+from minireason.endpoint.reply import Reply, UnreadableReplyError
 from minireason.endpoint.retry import Fault, backoff_wait_s, fault_of, jitter
 from minireason.endpoint.server import Endpoint, without_key
 from minireason.endpoint.usage import Usage
@@ -124,7 +124,7 @@ class Session:
         if len(body) > LARGEST_REPLY:
             return Fault(f"a reply of more than {LARGEST_REPLY >> 20} MiB")
         try:
-            return read_reply(body)
+            return self.endpoint.read(body)
         except UnreadableReplyError as error:
             return Fault(f"the server sent {error}")
 
@@ -155,5 +155,6 @@ class Session:
             state = "is set" if os.environ.get(name) else "is not set"
             return f" (the key is read from {name}, which {state})"
         if status in (404, 405) or status < 400:
-            return " (see that base_url ends before /chat/completions and that the model is there)"
+            route = self.endpoint.route
+            return f" (see that base_url ends before {route} and that the model is there)"
         return ""

@@ -7,10 +7,8 @@ from dataclasses import replace
 
 from minireason.messages import prompt_messages
 from minireason.model.chat import Chat
-from minireason.model.load import LanguageModel
 from minireason.records import Question, Rollout
-from minireason.rollout.engine import Engine
-from minireason.rollout.request import Completion, Request
+from minireason.rollout.request import Completion, Request, Sampler
 from minireason.rollout.sampling import SamplingParams
 from minireason.seeding import derive_seed
 
@@ -18,9 +16,9 @@ Generate = Callable[[Sequence[Request]], list[Completion]]
 
 
 class PolicyTeacher:
-    """Answers questions with the embedded engine.
+    """Answers questions with a sampler of the model.
 
-    A response longer than the context allows ends with finish reason `length`. The engine gets
+    A response longer than the context allows ends with finish reason `length`. The sampler gets
     `questions_per_call` questions at a time: with shards of that size, what is sampled together
     and so every bit of the result is the same after an interruption. `generate` may be replaced by
     that of a crew of processes.
@@ -28,22 +26,17 @@ class PolicyTeacher:
 
     def __init__(
         self,
-        language_model: LanguageModel,
+        engine: Sampler,
+        chat: Chat,
         name: str,
         *,
-        max_batch: int,
-        max_length: int,
         questions_per_call: int = 256,
         system_prompt: str = "",
     ) -> None:
-        self.name = name
-        self.chat = Chat(language_model.tokenizer)
+        self.engine, self.chat, self.name = engine, chat, name
         self.system_prompt = system_prompt
         self.questions_per_call = questions_per_call
-        limit = getattr(language_model.model.config, "max_position_embeddings", max_length)
-        self.max_length = min(max_length, limit)
-        self.engine = Engine(language_model.model, self.chat.stop_ids, max_batch, self.max_length)
-        self.generate: Generate = self.engine.generate
+        self.generate: Generate = engine.generate
 
     def sample(
         self, questions: Sequence[Question], num_rollouts: int, params: SamplingParams
@@ -81,7 +74,7 @@ class PolicyTeacher:
 
     def _request(self, question: Question, index: int, params: SamplingParams) -> Request:
         prompt_ids = self.chat.prompt_ids(prompt_messages(question, self.system_prompt))
-        room = max(1, self.max_length - len(prompt_ids))
+        room = max(1, self.engine.max_length - len(prompt_ids))
         seed = derive_seed(params.seed, question.id, index)
         return Request(
             prompt_ids, replace(params, seed=seed, max_tokens=min(params.max_tokens, room))

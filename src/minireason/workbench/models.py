@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from minireason.errors import RecipeError
 from minireason.model.adapters import LoraSettings, add_adapters
+from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel, choose_device, load_model
 from minireason.model.quantized import Bits
 from minireason.model.threads import use_threads
 from minireason.recipe import Recipe, longest_context
 from minireason.rollout.policy import PolicyTeacher
+from minireason.rollout.samplers import SamplerSettings, open_sampler
 from minireason.seeding import derive_seed
 from minireason.step import StepContext
 
@@ -35,13 +39,20 @@ def load(step: StepContext, device: str, dtype: str, bits: Bits) -> LanguageMode
     return load_model(base, device, dtype, rope=rope, context=context, bits=bits)
 
 
-def open_policy(recipe: Recipe, language_model: LanguageModel, name: str) -> PolicyTeacher:
-    """The model as a sampler, by the recipe's sizes."""
+def open_policy(
+    recipe: Recipe, language_model: LanguageModel, name: str, folder: Path | None = None
+) -> PolicyTeacher:
+    """The model as a sampler, by the recipe's engine and sizes.
+
+    `folder` is where weights for a sampling server go; it must see it.
+    """
+    settings = SamplerSettings(
+        **recipe.sampler.model_dump(), max_length=recipe.model.max_length, dtype=recipe.run.dtype
+    )
     return PolicyTeacher(
-        language_model,
+        open_sampler(settings, language_model, folder),
+        Chat(language_model.tokenizer),
         name,
-        max_batch=recipe.sampler.max_batch,
-        max_length=recipe.model.max_length,
         questions_per_call=recipe.rollout.shard_size,
         system_prompt=recipe.model.system_prompt,
     )

@@ -1,0 +1,61 @@
+"""The choice of a sampler for a model."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from minireason.model.chat import Chat
+from minireason.model.load import LanguageModel
+from minireason.rollout.engine import Engine
+from minireason.rollout.request import Sampler
+
+
+@dataclass(frozen=True, slots=True)
+class SamplerSettings:
+    """Which engine, and its sizes: as in the recipe's `[sampler]`.
+
+    `max_length` bounds prompt plus response, also by what the model allows; `dtype` is what an
+    engine with a copy of the weights computes in.
+    """
+
+    engine: Literal["embedded", "vllm", "server"] = "embedded"
+    base_url: str = ""
+    max_batch: int = 64
+    cache_gib: float = 0.0
+    max_length: int = 32768
+    dtype: str = "float32"
+
+
+def open_sampler(
+    settings: SamplerSettings, language_model: LanguageModel, folder: Path | None = None
+) -> Sampler:
+    """A sampler with the model's weights as they are now.
+
+    `folder` is where weights for a server go, which must see it (default: the machine's for
+    temporary files). Raises SamplingError where the engine cannot serve the model, and MissingError
+    where it is not installed.
+    """
+    model = language_model.model
+    stop_ids = Chat(language_model.tokenizer).stop_ids
+    longest = getattr(model.config, "max_position_embeddings", settings.max_length)
+    max_length = min(settings.max_length, longest)
+    if settings.engine == "embedded":
+        return Engine(model, stop_ids, settings.max_batch, max_length)
+    if settings.engine == "vllm":
+        from minireason.rollout.vllm import VllmEngine
+
+        return VllmEngine(
+            model, stop_ids, settings.max_batch, max_length, settings.dtype, settings.cache_gib
+        )
+    from minireason.rollout.served import ServedEngine
+
+    vocab_size = int(model.config.get_text_config().vocab_size)
+    folder = folder or Path(tempfile.gettempdir())
+    served = ServedEngine(
+        settings.base_url, stop_ids, max_length, vocab_size, folder, settings.max_batch
+    )
+    served.load_weights(model)
+    return served
