@@ -33,7 +33,17 @@ RECORDS = [
     Example("q/0", [USER, RIGHT], "algebra", "high"),
     Pair("q/0", [USER], [RIGHT], [WRONG]),
     Prompt("q", [USER], "2", "integer", 0.25, 17.5, 0.1),
-    Group("q", [1, 2], [[3], []], [[-0.5], []], [1.0, -1.0], ["stop", "length"]),
+    Group(
+        question_id="q",
+        prompt_ids=[1, 2],
+        response_ids=[[3], []],
+        logprobs=[[-0.5], []],
+        rewards=[1.0, None],
+        finish_reasons=["stop", "length"],
+        verdicts=["correct", "unknown"],
+        extracted=["3", ""],
+        reward_parts=[[1.0], [None]],
+    ),
     Annotation(
         *("q", 3, "t", "d", "l", "correct", 0.5, 17, 60, True),
         *(0.25, 0.25, 0.5, 0.0, 0.0, 0.75, "truncated"),
