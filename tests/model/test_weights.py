@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import MixtralConfig, MixtralForCausalLM
 
+from minireason.errors import SamplingError
 from minireason.model.adapters import LoraSettings, add_adapters, merge_adapters, save_adapters
 from minireason.model.adapters import adapter_weights as of_adapters
 from minireason.model.tiny import build_model
@@ -48,3 +49,10 @@ def test_adapters_are_added_in_as_peft_merges_them(tmp_path):
         torch.testing.assert_close(weight, expected[name])
     base = checkpoint_weights(build_model(64, seed=0, num_layers=1))
     assert not same(found, base)
+
+
+def test_a_quantised_base_is_refused():
+    model = build_model(64, seed=0, num_layers=1)
+    model.is_quantized = True  # as transformers marks it
+    with pytest.raises(SamplingError, match="base is quantised"):
+        checkpoint_weights(model)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers.core_model_loading import revert_weight_conversion
 
+from minireason.errors import SamplingError
 from minireason.model.sharded import whole
 
 
@@ -16,8 +17,14 @@ def checkpoint_weights(model: Any) -> dict[str, torch.Tensor]:
 
     A tied weight comes under each of its names: an engine may hold it twice, as vLLM does on CPUs.
     What needs no change is the model's own tensor, not a copy. Where the model is sharded every
-    process must call it, and each gets whole ones.
+    process must call it, and each gets whole ones. Raises SamplingError for a
+    quantised model.
     """
+    if getattr(model, "is_quantized", False):
+        raise SamplingError(
+            "the model's base is quantised, and its checkpoint would not be; set "
+            "lora.base_bits = 32, or sampler.engine = 'embedded'"
+        )
     adapted = {name: each for name, each in model.named_modules() if hasattr(each, "lora_A")}
     weights: dict[str, torch.Tensor] = {}
     for name, weight in model.state_dict().items():

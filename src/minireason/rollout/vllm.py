@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import tempfile
 import weakref
@@ -190,8 +191,8 @@ def _completion(request: Request, output: Any) -> Completion:
 
 
 def _config_of(model: Any) -> Any:
-    config = model.config
-    config.architectures = config.architectures or [type(model).__name__]
+    config = copy.deepcopy(model.config)
+    config.architectures = [type(model).__name__]
     return config
 
 
