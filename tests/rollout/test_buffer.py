@@ -50,7 +50,9 @@ def test_a_step_without_groups_is_a_step(buffer):
     assert buffer.read(0, BY) == Kept([], BY)
 
 
-@pytest.mark.parametrize("changed", [{"weights": "abd"}, {"temperature": 0.3}, {"seed": 1}, {"lag": 1}])
+@pytest.mark.parametrize(
+    "changed", [{"weights": "abd"}, {"temperature": 0.3}, {"seed": 1}, {"lag": 1}]
+)
 def test_what_was_sampled_by_something_else_is_not_taken(buffer, changed):
     buffer.write(4, [GROUP], BY, oldest=4)
     assert buffer.read(4, replace(BY, **changed)) is None

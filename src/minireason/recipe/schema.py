@@ -115,6 +115,11 @@ class Recipe(Section):
                 f"rollout.teacher is {self.rollout.teacher!r} and rollout.sources is "
                 f"{self.rollout.sources}; the recorded teacher needs sources, the others have none"
             )
+        if self.sampler.engine == "vllm" and self.rlvr.top_p < 1 and "rlvr" in self.run.stages:
+            raise ValueError(
+                f"rlvr.top_p is {self.rlvr.top_p} and sampler.engine is 'vllm', which tells no "
+                "log-probabilities of a nucleus; set rlvr.top_p = 1, or take 'embedded'"
+            )
         if self.questions.annotator and not self.judge.base_url:
             raise ValueError("questions.annotator names a model and judge.base_url no server of it")
         if self.judge.base_url and not self.judge.model:

@@ -43,7 +43,8 @@ def with_importance(
 
     found = _each(updates, corrected)
     every = [pair for pairs in learner.world.gather(apart) for pair in pairs]
-    own, sampled = (np.concatenate([np.empty(0), *side]) for side in zip(*every, strict=True))
+    own = np.concatenate([np.empty(0), *(ours for ours, _ in every)])
+    sampled = np.concatenate([np.empty(0), *(theirs for _, theirs in every)])
     return found, mismatch_metrics(own, sampled, cap)
 
 

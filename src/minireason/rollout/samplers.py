@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch.distributed as dist
+
+from minireason.errors import SamplingError
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel
 from minireason.rollout.engine import Engine
@@ -52,6 +55,11 @@ def open_sampler(
         )
     from minireason.rollout.served import ServedEngine
 
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        raise SamplingError(
+            f"sampler.engine is 'server' and there are {dist.get_world_size()} processes, each of "
+            "which would send it weights; run one process, or take 'embedded'"
+        )
     vocab_size = int(model.config.get_text_config().vocab_size)
     folder = folder or Path(tempfile.gettempdir())
     served = ServedEngine(

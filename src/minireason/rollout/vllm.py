@@ -208,7 +208,7 @@ def _require_no_groups() -> None:
         raise SamplingError(
             f"sampler.engine is 'vllm' and training has process groups ({dist.get_world_size()} "
             "processes), which vLLM would take for its own; run one process with "
-            "parallel.cpu_offload = false, or take 'server' or 'embedded'"
+            "parallel.cpu_offload = false, or take 'embedded'"
         )
 
 
