@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from transformers import AttentionInterface
 
 from minireason.model.kernels import attend_packed
@@ -51,8 +52,9 @@ def attend(
 
     `query` [B, Hq, Tq, D], `key` and `value` [B, Hkv, Tk, D]; returns [B, Tq, Hq, D]. Either
     `packed` with B = 1, or `attention_mask` [B, 1, Tq, Tk], True where a query may look: at one run
-    of positions that ends with its own. Masked keys and values must be finite. Raises ValueError
-    without either, and for what a model asks beyond a scale, a window, a softcap and dropout.
+    of positions that ends with its own. Masked keys and values must be finite. Rows of `query`
+    beyond those of `key` only fill up the batch and give zeros. Raises ValueError without either,
+    and for what a model asks beyond a scale, a window, a softcap and dropout.
     """
     _refuse_unknown(module, others)
     form = ScoreForm(scaling, sliding_window, softcap, dropout)
@@ -71,7 +73,11 @@ def attend(
         )
     if sliding_window is not None and key.shape[2] > sliding_window:
         attention_mask = newest(attention_mask, sliding_window)
-    return dense(query, key, value, attention_mask, form).contiguous(), None
+    num_rows = len(key)
+    out = dense(query[:num_rows], key, value, attention_mask, form)
+    if num_rows < len(query):
+        out = F.pad(out, (0, 0) * 3 + (0, len(query) - num_rows))
+    return out.contiguous(), None
 
 
 def _refuse_unknown(module: torch.nn.Module, others: dict[str, Any]) -> None:
