@@ -12,6 +12,13 @@ from typing import Any
 import torch
 from transformers import Cache
 
+SPAN = 32  # attention reads so many positions at a time; with less, a row's bits would depend on it
+
+
+def whole_spans(length: int) -> int:
+    """The length rounded up to what attention reads and a slot holds."""
+    return -(-length // SPAN) * SPAN
+
 
 class PromptCache(Cache):
     """Keeps what forward passes over prompts compute: [1, M, Hkv, D] a layer.

@@ -19,7 +19,6 @@ from minireason.rollout.cache import PromptCache, SlotCache
 
 PREFILL_TOKENS = 8192  # prompt tokens in one forward: bounds the activations
 PREFILL_SCORES = 1 << 26  # entries of the mask of a long prompt's chunk
-SPAN = 32  # attention reads the cache up to the longest live sequence, rounded up to this
 FEWEST_ROWS = 16
 ROWS = 8  # rows on a CPU are a multiple of this
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel
 
-from minireason.rollout.cache import PromptCache
+from minireason.rollout.cache import SPAN, PromptCache, whole_spans
 
 GIB = 1 << 30
 SHORTEST = 256  # positions of a slot at first, so that short responses never make it grow
@@ -40,7 +40,7 @@ class CacheBudget:
 
     def num_slots(self, length: int) -> int:
         """How many slots of so many positions fit."""
-        return min(self.max_slots, self.max_entries // length)
+        return min(self.max_slots, self.max_entries // whole_spans(length))
 
     def shape(self, num_rows: int, longest: int, most_rows: int, bound: int) -> tuple[int, int]:
         """Slots and positions to allocate for `num_rows` sequences, the longest of `longest`.
@@ -48,8 +48,9 @@ class CacheBudget:
         With room to grow as far as the budget goes: twice the length, but no more than `bound`,
         the most that any request will need; then `most_rows` slots.
         """
-        roomy = min(bound, max(2 * longest, SHORTEST), self.max_entries // num_rows)
-        length = max(longest, roomy)
+        fits = self.max_entries // num_rows // SPAN * SPAN
+        roomy = min(whole_spans(bound), max(whole_spans(2 * longest), SHORTEST), fits)
+        length = max(whole_spans(longest), roomy)
         return max(num_rows, min(most_rows, self.num_slots(length))), length
 
 

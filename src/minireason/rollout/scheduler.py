@@ -17,9 +17,9 @@ import torch
 
 from minireason.errors import SamplingError
 from minireason.rollout.batch import LiveBatch
-from minireason.rollout.cache import PromptCache, SlotCache
+from minireason.rollout.cache import SPAN, PromptCache, SlotCache, whole_spans
 from minireason.rollout.evaluating import evaluating
-from minireason.rollout.forward import PREFILL_TOKENS, SPAN, Prefilled, decode, padded_rows, prefill
+from minireason.rollout.forward import PREFILL_TOKENS, Prefilled, decode, padded_rows, prefill
 from minireason.rollout.request import Request, TokenEvent
 from minireason.rollout.sequence import LiveSequence
 from minireason.rollout.served import ServedModel
@@ -147,7 +147,7 @@ class Scheduler:
         while self._budget.num_slots(batch.longest) < len(batch):
             self._preempt()
         cache = self._room_for(batch.longest, len(batch))
-        span = min(-(-batch.longest // SPAN) * SPAN, cache.length)
+        span = whole_spans(batch.longest)
         fed = slice(0, padded_rows(len(batch), self.served.device))
         cache.step(batch.position[: len(batch)], span)
         logits_BV = decode(self.served.model, batch.last[fed], batch.position[fed], cache)
@@ -174,10 +174,10 @@ class Scheduler:
     ) -> SlotCache:
         """The cache, with a slot for every live sequence; `num_stored` slots are in use so far."""
         num_rows, cache = len(self._batch), self._cache
-        if cache and num_rows <= cache.num_slots and longest <= cache.length:
+        if cache is not None and num_rows <= cache.num_slots and longest <= cache.length:
             return cache
         most_rows = num_rows + len(self._line)
-        if cache and num_rows > cache.num_slots:
+        if cache is not None and num_rows > cache.num_slots:
             most_rows = max(most_rows, 2 * cache.num_slots)
         num_slots, length = self._budget.shape(num_rows, longest, most_rows, self._bound)
         if cache is None:

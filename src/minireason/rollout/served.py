@@ -74,7 +74,7 @@ class ServedModel:
                 f"{needs}, the limit is {self.max_length}; "
                 "lower max_tokens, shorten the prompt or raise max_length"
             )
-        if total > budget.max_entries:
+        if not budget.num_slots(total):
             raise SamplingError(
                 f"{needs}, the cache holds {budget.max_entries}; "
                 "lower max_tokens, shorten the prompt or raise cache_gib"
