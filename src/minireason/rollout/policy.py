@@ -12,8 +12,10 @@ from minireason.records import Question, Rollout
 from minireason.rollout.engine import Engine
 from minireason.rollout.request import Completion, Request
 from minireason.rollout.sampling import SamplingParams
+from minireason.rollout.stopping import Reader
 from minireason.seeding import derive_seed
 
+THINKING_END = "</think>"
 Generate = Callable[[Sequence[Request]], list[Completion]]
 
 
@@ -33,6 +35,7 @@ class PolicyTeacher:
         *,
         max_batch: int,
         max_length: int,
+        cache_gib: float = 0.0,
         questions_per_call: int = 256,
         system_prompt: str = "",
     ) -> None:
@@ -42,7 +45,15 @@ class PolicyTeacher:
         self.questions_per_call = questions_per_call
         limit = getattr(language_model.model.config, "max_position_embeddings", max_length)
         self.max_length = min(max_length, limit)
-        self.engine = Engine(language_model.model, self.chat.stop_ids, max_batch, self.max_length)
+        ids = language_model.tokenizer.encode(THINKING_END, add_special_tokens=False)
+        self.engine = Engine(
+            language_model.model,
+            self.chat.stop_ids,
+            max_batch,
+            self.max_length,
+            cache_gib,
+            Reader(self.chat.decode, tuple(ids)),
+        )
         self.generate: Generate = self.engine.generate
 
     def sample(

@@ -42,6 +42,7 @@ def open_policy(recipe: Recipe, language_model: LanguageModel, name: str) -> Pol
         name,
         max_batch=recipe.sampler.max_batch,
         max_length=recipe.model.max_length,
+        cache_gib=recipe.sampler.cache_gib,
         questions_per_call=recipe.rollout.shard_size,
         system_prompt=recipe.model.system_prompt,
     )
