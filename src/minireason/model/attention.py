@@ -10,10 +10,10 @@ does not do, `attend` refuses.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from transformers import AttentionInterface
 
 from minireason.model.kernels import attend_packed
@@ -46,6 +46,7 @@ def attend(
     sliding_window: int | None = None,
     softcap: float | None = None,
     packed: Packed | None = None,
+    spans: Sequence[tuple[int, int, int]] = (),
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """Grouped-query attention under an explicit mask, or inside packed sequences.
@@ -53,8 +54,10 @@ def attend(
     `query` [B, Hq, Tq, D], `key` and `value` [B, Hkv, Tk, D]; returns [B, Tq, Hq, D]. Either
     `packed` with B = 1, or `attention_mask` [B, 1, Tq, Tk], True where a query may look: at one run
     of positions that ends with its own. Masked keys and values must be finite. Rows of `query`
-    beyond those of `key` only fill up the batch and give zeros. Raises ValueError without either,
-    and for what a model asks beyond a scale, a window, a softcap and dropout.
+    beyond those of `key` only fill up the batch and give zeros. `spans` (first row, row after the
+    last, span) say that rows look at no key beyond their span, so that none is read. Raises
+    ValueError without either, and for what a model asks beyond a scale, a window, a softcap and
+    dropout.
     """
     _refuse_unknown(module, others)
     form = ScoreForm(scaling, sliding_window, softcap, dropout)
@@ -73,11 +76,19 @@ def attend(
         )
     if sliding_window is not None and key.shape[2] > sliding_window:
         attention_mask = newest(attention_mask, sliding_window)
-    num_rows = len(key)
-    out = dense(query[:num_rows], key, value, attention_mask, form)
-    if num_rows < len(query):
-        out = F.pad(out, (0, 0) * 3 + (0, len(query) - num_rows))
-    return out.contiguous(), None
+    parts = [
+        dense(
+            query[first:last],
+            key[first:last, :, :span],
+            value[first:last, :, :span],
+            attention_mask[first:last, :, :, :span],
+            form,
+        )
+        for first, last, span in spans or [(0, len(key), key.shape[2])]
+    ]
+    if len(key) < len(query):
+        parts.append(torch.zeros_like(parts[0][:1]).expand(len(query) - len(key), -1, -1, -1))
+    return torch.cat(parts).contiguous(), None
 
 
 def _refuse_unknown(module: torch.nn.Module, others: dict[str, Any]) -> None:

@@ -11,15 +11,23 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from minireason.rollout.cache import Spans, whole_spans
 from minireason.rollout.forward import padded_rows
 from minireason.rollout.logits import Sampled, Settings, sample
 from minireason.rollout.penalties import Penalties
 from minireason.rollout.sampling import SamplingParams
 from minireason.rollout.sequence import LiveSequence
 
+GROUP = 16  # rows that read equally far on a CPU
+
 
 class LiveBatch:
-    """Up to `capacity` sequences, one a row, without gaps."""
+    """Up to `capacity` sequences, one a row, without gaps.
+
+    New rows, the short ones, come last, and a gap in a group of rows is filled by the longest of
+    the next group, so that the long ones gather in front: on a CPU attention reads for each group
+    only as far as its longest. One kernel a layer serves a GPU better: there all rows are a group.
+    """
 
     def __init__(self, capacity: int, vocabulary: int, device: torch.device) -> None:
         num_rows = padded_rows(capacity, device)
@@ -29,6 +37,7 @@ class LiveBatch:
         self._filled = np.zeros(num_rows, dtype=np.int64)  # the same on the host
         self._settings = Settings.of([SamplingParams()] * num_rows, device)
         self._penalties = Penalties(num_rows, vocabulary, device)
+        self._group = GROUP if device.type == "cpu" else num_rows
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -37,6 +46,17 @@ class LiveBatch:
     def longest(self) -> int:
         """How many positions the longest live sequence will fill once its last token is fed."""
         return int(self._filled[: len(self)].max(initial=-1)) + 1
+
+    def spans(self) -> Spans:
+        """How far each row has to read once its last token is fed, neighbours as far together."""
+        spans: list[tuple[int, int, int]] = []
+        for start in range(0, len(self), self._group):
+            stop = min(start + self._group, len(self))
+            reach = whole_spans(int(self._filled[start:stop].max()) + 1)
+            if spans and spans[-1][2] == reach:
+                start = spans.pop()[0]
+            spans.append((start, stop, reach))
+        return tuple(spans)
 
     def add(self, sequences: Sequence[LiveSequence]) -> slice:
         """Append rows for sequences whose tokens so far are in the cache; return where they are."""
@@ -73,19 +93,27 @@ class LiveBatch:
         return drawn
 
     def remove(self, rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Close the gaps by moving rows from the end; return which moved, and to where."""
-        left = len(self) - len(rows)
-        gone = set(rows)
-        source = [row for row in range(left, len(self)) if row not in gone]
-        target = [row for row in rows if row < left]
-        for here, there in zip(source, target, strict=True):
-            self.sequences[there] = self.sequences[here]
-        del self.sequences[left:]
+        """Close the gaps by moving other rows; return which moved, and to where."""
+        order = list(range(len(self)))  # the old row of each new one
+        for row in sorted(rows, reverse=True):
+            self._close_gap(order, row)
+        self.sequences = [self.sequences[row] for row in order]
+        pairs = [(old, new) for new, old in enumerate(order) if old != new]
+        source, target = [old for old, _ in pairs], [new for _, new in pairs]
         self._filled[target] = self._filled[source]
-        device = self.last.device
-        moved, to = torch.tensor([source, target], dtype=torch.int64, device=device)
+        moved, to = torch.tensor([source, target], dtype=torch.int64, device=self.last.device)
         for tensor in (self.last, self.position, *self._settings.tensors()):
             tensor[to] = tensor[moved]
         self._penalties.move(moved, to)
         self._settings.note([one.request.params for one in self.sequences])
         return moved, to
+
+    def _close_gap(self, order: list[int], gap: int) -> None:
+        """Take a row out of the order; of each group behind it one row moves up."""
+        for start in range((gap // self._group + 1) * self._group, len(order), self._group):
+            group = range(start, min(start + self._group, len(order)))
+            longest = max(group, key=lambda row: self._filled[order[row]])
+            order[gap], gap = order[longest], longest
+        last = order.pop()
+        if gap < len(order):
+            order[gap] = last

@@ -12,6 +12,9 @@ from typing import Any
 import torch
 from transformers import Cache
 
+Spans = tuple[tuple[int, int, int], ...]
+"""How far attention reads for each run of rows: (first row, row after the last, positions)."""
+
 SPAN = 32  # attention reads so many positions at a time; with less, a row's bits would depend on it
 
 
@@ -88,6 +91,7 @@ class SlotCache(Cache):
         self.keys = [_allocate(keys, num_slots, length) for keys in like.keys]
         self.values = [_allocate(values, num_slots, length) for values in like.values]
         self.num_live = self.span = 0
+        self.spans: Spans = ()
         self._index = torch.empty(0, dtype=torch.int64)
 
     def admit(
@@ -105,9 +109,10 @@ class SlotCache(Cache):
             mine[first : first + len(starts_B)] = 0
             mine.flatten(0, 1).index_copy_(0, write, theirs.flatten(0, 1).index_select(0, read))
 
-    def step(self, positions_B: torch.Tensor, span: int) -> None:
+    def step(self, positions_B: torch.Tensor, spans: Spans) -> None:
         """Set where the next token of each live slot is written and how far attention reads."""
-        self.num_live, self.span = len(positions_B), span
+        self.num_live, self.spans = len(positions_B), spans
+        self.span = max(span for _, _, span in spans)
         slots = torch.arange(self.num_live, device=positions_B.device)
         self._index = slots * self.length + positions_B
 
@@ -125,10 +130,10 @@ class SlotCache(Cache):
         values.flatten(0, 1).index_copy_(0, self._index, value_states[:rows, :, 0])
         return keys[:rows, :span].transpose(1, 2), values[:rows, :span].transpose(1, 2)
 
-    def move(self, source: torch.Tensor, target: torch.Tensor) -> None:
-        """Copy whole slots, here to there; the two sets are disjoint."""
+    def move(self, source: torch.Tensor, target: torch.Tensor, length: int) -> None:
+        """Copy the first positions of slots, here to there, all at once."""
         for states in self.keys + self.values:
-            states.index_copy_(0, target, states.index_select(0, source))
+            states[target, :length] = states[source, :length]
 
     def resize(self, num_slots: int, length: int, num_live: int) -> None:
         """Reshape, and keep the live slots; layer by layer, so that only one is held twice."""

@@ -15,7 +15,7 @@ import torch
 from transformers import PreTrainedModel
 
 from minireason.model.packed import Packed
-from minireason.rollout.cache import PromptCache, SlotCache
+from minireason.rollout.cache import PromptCache, SlotCache, Spans
 
 PREFILL_TOKENS = 8192  # prompt tokens in one forward: bounds the activations
 PREFILL_SCORES = 1 << 26  # entries of the mask of a long prompt's chunk
@@ -105,8 +105,8 @@ def decode(
     """
     num_rows, span = cache.num_live, cache.span
     mask = torch.arange(span, device=model.device) <= positions_B[:num_rows, None]
-    logits = _logits(model, tokens_B[:, None], positions_B[:, None], mask[:, None, None], cache)
-    return logits[:num_rows]
+    fed = tokens_B[:, None], positions_B[:, None]
+    return _logits(model, *fed, mask[:, None, None], cache, cache.spans)[:num_rows]
 
 
 def _logits(
@@ -115,6 +115,7 @@ def _logits(
     positions_BT: torch.Tensor,
     mask_B1TK: torch.Tensor,
     cache: PromptCache | SlotCache,
+    spans: Spans = (),
 ) -> torch.Tensor:
     """The logits after the last token of each row [B, V]."""
     logits_B1V: torch.Tensor = model(
@@ -123,6 +124,7 @@ def _logits(
         attention_mask=mask_B1TK,
         past_key_values=cache,
         use_cache=True,
+        spans=spans,
         logits_to_keep=1,
     ).logits
     return logits_B1V[:, -1]

@@ -17,7 +17,7 @@ import torch
 
 from minireason.errors import SamplingError
 from minireason.rollout.batch import LiveBatch
-from minireason.rollout.cache import SPAN, PromptCache, SlotCache, whole_spans
+from minireason.rollout.cache import SPAN, PromptCache, SlotCache
 from minireason.rollout.evaluating import evaluating
 from minireason.rollout.forward import PREFILL_TOKENS, Prefilled, decode, padded_rows, prefill
 from minireason.rollout.request import Request, TokenEvent
@@ -147,9 +147,8 @@ class Scheduler:
         while self._budget.num_slots(batch.longest) < len(batch):
             self._preempt()
         cache = self._room_for(batch.longest, len(batch))
-        span = whole_spans(batch.longest)
         fed = slice(0, padded_rows(len(batch), self.served.device))
-        cache.step(batch.position[: len(batch)], span)
+        cache.step(batch.position[: len(batch)], batch.spans())
         logits_BV = decode(self.served.model, batch.last[fed], batch.position[fed], cache)
         batch.advance()
         self._lost_steps += 1 - len(batch) / self.served.max_batch
@@ -210,4 +209,4 @@ class Scheduler:
         if rows:
             moved, to = self._batch.remove(rows)
             if len(moved) and self._cache is not None:
-                self._cache.move(moved, to)
+                self._cache.move(moved, to, self._batch.longest)
