@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from minireason.rollout.evaluating import evaluating
 from minireason.rollout.request import Completion, OnFinish, Request, TokenEvent
 from minireason.rollout.scheduler import Scheduler
-from minireason.rollout.served import ServedModel
+from minireason.rollout.sampled_model import SampledModel
 from minireason.rollout.stopping import Reader
 
 
@@ -40,7 +40,7 @@ class Engine:
         if max_length is None:
             max_length = int(model.config.max_position_embeddings)
         self.model, self.max_length = model, max_length
-        self.served = ServedModel(
+        self.sampled = SampledModel(
             model, frozenset(stop_ids), max_batch, max_length, cache_gib, reader or Reader()
         )
         self.num_preemptions = 0
@@ -84,7 +84,7 @@ class Engine:
 
     def scheduler(self) -> Scheduler:
         """The steps of this engine, for a caller that adds requests while others run."""
-        return Scheduler(self.served)
+        return Scheduler(self.sampled)
 
     def load_weights(self, model: PreTrainedModel) -> None:
         """Take the weights of another model that was loaded like this one; its own are there."""
@@ -96,6 +96,6 @@ class Engine:
 
     def check(self, requests: Sequence[Request]) -> None:
         """Raise SamplingError for a request that cannot be served."""
-        budget = self.served.budget()
+        budget = self.sampled.budget()
         for index, request in enumerate(requests):
-            self.served.check(index, request, budget)
+            self.sampled.check(index, request, budget)

@@ -22,7 +22,7 @@ from minireason.rollout.evaluating import evaluating
 from minireason.rollout.forward import PREFILL_TOKENS, Prefilled, decode, padded_rows, prefill
 from minireason.rollout.request import Request, TokenEvent
 from minireason.rollout.sequence import LiveSequence
-from minireason.rollout.served import ServedModel
+from minireason.rollout.sampled_model import SampledModel
 from minireason.rollout.waiting import Context, Group, WaitingLine
 
 
@@ -32,11 +32,11 @@ class Scheduler:
     `step` from one at a time; between two of them the model's weights may change.
     """
 
-    def __init__(self, served: ServedModel) -> None:
-        self.served = served
+    def __init__(self, sampled: SampledModel) -> None:
+        self.sampled = sampled
         self.num_preemptions = 0
-        self._budget = served.budget()
-        self._batch = LiveBatch(served.max_batch, served.vocabulary, served.device)
+        self._budget = sampled.budget()
+        self._batch = LiveBatch(sampled.max_batch, sampled.vocabulary, sampled.device)
         self._cache: SlotCache | None = None
         self._line = WaitingLine()
         self._held: tuple[Context, Prefilled] | None = None  # of a prompt, some samples admitted
@@ -52,9 +52,9 @@ class Scheduler:
         Raises SamplingError for a request that cannot be served.
         """
         number = next(self._numbers)
-        self.served.check(number, request, self._budget)
-        stop_ids = self.served.stop_ids | frozenset(request.params.stop_ids)
-        self._arrived.append(LiveSequence(number, request, stop_ids, self.served.reader))
+        self.sampled.check(number, request, self._budget)
+        stop_ids = self.sampled.stop_ids | frozenset(request.params.stop_ids)
+        self._arrived.append(LiveSequence(number, request, stop_ids, self.sampled.reader))
         return number
 
     def cancel(self, number: int) -> None:
@@ -69,7 +69,7 @@ class Scheduler:
     def step(self) -> list[TokenEvent]:
         """Sample the first token of waiting requests, or the next of every live one."""
         self._take_in()
-        with evaluating(self.served.model):
+        with evaluating(self.sampled.model):
             if self._is_time_to_admit():
                 return self._admit()
             return self._decode() if len(self._batch) else []
@@ -109,7 +109,7 @@ class Scheduler:
         """Give free slots to waiting sequences, and sample the first token of each."""
         held = self._held if self._held and self._held[0] == self._line.first() else None
         taken = self._line.take(self._num_free, 0 if held else PREFILL_TOKENS)
-        prompts = held[1] if held else prefill(self.served.model, [context for context, _ in taken])
+        prompts = held[1] if held else prefill(self.sampled.model, [context for context, _ in taken])
         rows = self._place(taken, prompts)
         last = taken[-1][0]
         if last in self._line:
@@ -120,7 +120,7 @@ class Scheduler:
             self._lost_steps = 0.0
         source = [index for index, (_, members) in enumerate(taken) for _ in members]
         return self._sample(
-            rows, prompts.logits_BV[torch.tensor(source, device=self.served.device)]
+            rows, prompts.logits_BV[torch.tensor(source, device=self.sampled.device)]
         )
 
     def _place(self, taken: Sequence[Group], prompts: Prefilled) -> slice:
@@ -133,7 +133,7 @@ class Scheduler:
                     for (_, members), number in zip(taken, numbers, strict=True)
                     for _ in members
                 ],
-                device=self.served.device,
+                device=self.sampled.device,
             )
             for numbers in (prompts.starts, prompts.lengths)
         )
@@ -147,11 +147,11 @@ class Scheduler:
         while self._budget.num_slots(batch.longest) < len(batch):
             self._preempt()
         cache = self._room_for(batch.longest, len(batch))
-        fed = slice(0, padded_rows(len(batch), self.served.device))
+        fed = slice(0, padded_rows(len(batch), self.sampled.device))
         cache.step(batch.position[: len(batch)], batch.spans())
-        logits_BV = decode(self.served.model, batch.last[fed], batch.position[fed], cache)
+        logits_BV = decode(self.sampled.model, batch.last[fed], batch.position[fed], cache)
         batch.advance()
-        self._lost_steps += 1 - len(batch) / self.served.max_batch
+        self._lost_steps += 1 - len(batch) / self.sampled.max_batch
         return self._sample(slice(0, len(batch)), logits_BV)
 
     def _preempt(self) -> None:

@@ -17,7 +17,7 @@ from minireason.rollout.stopping import Reader
 
 
 @dataclass(frozen=True)
-class ServedModel:
+class SampledModel:
     """The model and the limits of its sampler; see `Engine`."""
 
     model: PreTrainedModel
