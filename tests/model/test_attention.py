@@ -180,6 +180,20 @@ def test_a_cap_bends_the_scores_before_the_softmax() -> None:
     torch.testing.assert_close(out, (weights @ value).transpose(1, 2))
 
 
+def test_rows_may_read_as_far_as_their_span_and_rows_without_keys_give_zeros() -> None:
+    model, generator = models()[0], torch.Generator().manual_seed(0)
+    query = torch.randn(6, 4, 1, 8, generator=generator)
+    key, value = torch.randn(2, 5, 2, 64, 8, generator=generator)
+    mask = torch.arange(64) < torch.tensor([60, 40, 9, 32, 1])[:, None]
+    mask = mask[:, None, None]
+    whole, _ = attend(model, query[:5], key, value, mask)
+    spans = [(0, 2, 64), (2, 5, 32)]
+    key[2:, :, 32:] = torch.nan  # not even read
+    found, _ = attend(model, query, key, value, mask, spans=spans)
+    torch.testing.assert_close(found[:5], whole)
+    assert not found[5].any()
+
+
 def test_what_attend_does_not_know_is_refused_unless_it_has_no_effect() -> None:
     states = case(6, 2, 5)
     with pytest.raises(ValueError, match="asks for position_bias"):

@@ -3,105 +3,35 @@
 from __future__ import annotations
 
 import math
-import random
 from collections import Counter
 from typing import Any
 
 import pytest
 import torch
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    Phi3Config,
-    Phi3ForCausalLM,
-    PreTrainedModel,
-    Qwen2Config,
-    Qwen2ForCausalLM,
+from sampled import (
+    VOCABULARY,
+    assert_same,
+    llama,
+    phi3,
+    prompts,
+    qwen2,
+    requests,
+    teacher_forced,
 )
+from transformers import PreTrainedModel
 
 from minireason.errors import SamplingError
-from minireason.model.attention import ATTENTION
 from minireason.rollout import cache as cache_module
-from minireason.rollout import engine as engine_module
+from minireason.rollout import scheduler as scheduler_module
 from minireason.rollout.cache import SlotCache
 from minireason.rollout.engine import Engine
 from minireason.rollout.request import Completion, Request
 from minireason.rollout.sampling import SamplingParams
 
-VOCABULARY = 61
-SHAPE: dict[str, Any] = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 48,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 128,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "initializer_range": 0.3,  # peaked enough that argmax is far from a tie
-}
-
-
-def phi3(attention: str = ATTENTION) -> PreTrainedModel:
-    rope = {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.75}
-    torch.manual_seed(0)
-    return Phi3ForCausalLM(
-        Phi3Config(
-            **SHAPE, tie_word_embeddings=True, rope_parameters=rope, attn_implementation=attention
-        )
-    ).eval()
-
-
-def qwen2(attention: str = ATTENTION) -> PreTrainedModel:
-    torch.manual_seed(0)
-    return Qwen2ForCausalLM(Qwen2Config(**SHAPE, attn_implementation=attention)).eval()
-
-
-def llama(attention: str = ATTENTION) -> PreTrainedModel:
-    torch.manual_seed(0)
-    return LlamaForCausalLM(LlamaConfig(**SHAPE, attn_implementation=attention)).eval()
-
 
 @pytest.fixture(scope="module")
 def model() -> PreTrainedModel:
     return phi3()
-
-
-def prompts(num: int, seed: int = 0) -> list[list[int]]:
-    """Ragged random prompts of 1 to 20 tokens."""
-    draw = random.Random(seed)
-    return [[draw.randrange(3, VOCABULARY) for _ in range(draw.randint(1, 20))] for _ in range(num)]
-
-
-def requests(num: int, seed: int = 0, **settings: Any) -> list[Request]:
-    """Ragged prompts; every request has its own seed."""
-    settings = {"temperature": 0.8, "top_p": 0.9, "max_tokens": 12} | settings
-    return [
-        Request(prompt, SamplingParams(**settings, seed=index))
-        for index, prompt in enumerate(prompts(num, seed))
-    ]
-
-
-def teacher_forced(
-    model: PreTrainedModel, prompt: list[int], response: list[int], temperature: float = 1.0
-) -> list[float]:
-    """The log-probability of each response token by one plain forward of this sequence alone."""
-    tokens = torch.tensor([prompt + response])
-    length = tokens.shape[1]
-    mask = torch.ones(length, length, dtype=torch.bool).tril()[None, None]
-    with torch.no_grad():
-        logits = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits[0]
-    logprobs = (logits.float() / temperature).log_softmax(-1)[len(prompt) - 1 : -1]
-    return logprobs.gather(-1, torch.tensor(response)[:, None])[:, 0].tolist()
-
-
-def assert_same(ours: list[Completion], theirs: list[Completion]) -> None:
-    for one, other in zip(ours, theirs, strict=True):
-        assert one.token_ids == other.token_ids
-        assert one.finish_reason == other.finish_reason
-        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
 
 
 @pytest.mark.parametrize("build", [phi3, qwen2, llama])
@@ -161,13 +91,13 @@ def test_equal_prompts_share_a_prefill_and_sample_as_if_apart(
     ]
     apart = [Engine(model, [2]).generate([request])[0] for request in asked]
     prefilled: list[list[int]] = []
-    prefill = engine_module._Run._prefill
+    prefill = scheduler_module.prefill
 
-    def counting(self: Any, some: Any) -> Any:
+    def counting(model: PreTrainedModel, some: Any) -> Any:
         prefilled.extend(list(prompt) for prompt in some)
-        return prefill(self, some)
+        return prefill(model, some)
 
-    monkeypatch.setattr(engine_module._Run, "_prefill", counting)
+    monkeypatch.setattr(scheduler_module, "prefill", counting)
     assert_same(Engine(model, [2], max_batch=max_batch).generate(asked), apart)
     assert sorted(prefilled) == sorted(prompts(4))
 
@@ -176,7 +106,7 @@ def test_prefill_in_several_forwards_gives_the_same(
     model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Engine(model, [2]).generate(requests(10))
-    monkeypatch.setattr(engine_module, "PREFILL_TOKENS", 25)
+    monkeypatch.setattr(scheduler_module, "PREFILL_TOKENS", 25)
     assert_same(Engine(model, [2]).generate(requests(10)), whole)
 
 
@@ -197,11 +127,14 @@ def test_a_slot_cannot_see_what_lay_in_it(
 def test_the_cache_grows_and_stays_within_what_the_requests_need(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lengths: list[int] = []
-    grow = SlotCache.grow
-    monkeypatch.setattr(
-        SlotCache, "grow", lambda self, length: (lengths.append(length), grow(self, length))
-    )
+    shapes: list[tuple[int, int]] = []
+    resize = SlotCache.resize
+
+    def noting(self: SlotCache, num_slots: int, length: int, num_live: int) -> None:
+        shapes.append((num_slots, length))
+        resize(self, num_slots, length, num_live)
+
+    monkeypatch.setattr(SlotCache, "resize", noting)
     model = llama()
     model.config.max_position_embeddings = 4096
     params = SamplingParams(temperature=1.0, top_p=1.0, max_tokens=300)
@@ -210,7 +143,7 @@ def test_the_cache_grows_and_stays_within_what_the_requests_need(
     for request, completion in zip(asked, results, strict=True):
         expected = teacher_forced(model, request.prompt_ids, completion.token_ids)
         assert completion.logprobs == pytest.approx(expected, abs=1e-3)
-    assert lengths == [340]  # 40 prompt and 300 response tokens; it began with 256
+    assert shapes == [(2, 352)]  # 40 prompt and 300 response tokens; it began with 256
 
 
 def test_stop_tokens_end_a_response_and_are_kept_in_it(model: PreTrainedModel) -> None:

@@ -34,7 +34,7 @@ def truncated(logits: torch.Tensor, temperature: float, top_p: float, top_k: int
 def draws(logits: torch.Tensor, num: int, **settings: Any) -> np.ndarray:
     """How often each token falls in `num` rows of equal logits with seeds 0 to num - 1."""
     params = [SamplingParams(**settings, seed=seed) for seed in range(num)]
-    tokens, _ = sample(logits.expand(num, -1), Settings.of(params))
+    tokens = sample(logits.expand(num, -1), Settings.of(params)).tokens_B
     return np.bincount(tokens.numpy(), minlength=len(logits))
 
 
@@ -72,7 +72,7 @@ def test_rows_with_different_settings_keep_their_own() -> None:
         for seed in range(num)
         for temperature, top_p, top_k in kinds
     ]
-    tokens, _ = sample(logits.expand(len(params), -1), Settings.of(params))
+    tokens = sample(logits.expand(len(params), -1), Settings.of(params)).tokens_B
     for kind, (temperature, top_p, top_k) in enumerate(kinds):
         counts = np.bincount(tokens[kind :: len(kinds)].numpy(), minlength=25)
         if temperature == 0:
@@ -102,14 +102,15 @@ def test_tied_tokens_are_kept_in_order_of_their_ids(top_p: float, num_kept: int)
 def test_logprobs_are_those_before_truncation(temperature: float, scale: float) -> None:
     logits = torch.randn(6, 30)
     params = [SamplingParams(temperature, top_p=0.5, top_k=4, seed=i) for i in range(6)]
-    tokens, logprobs = sample(logits, Settings.of(params))
-    expected = (logits / scale).log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
-    torch.testing.assert_close(logprobs, expected)
+    tokens, logprobs, raw_logprobs = sample(logits, Settings.of(params))
+    for found, divisor in ((logprobs, scale), (raw_logprobs, 1.0)):
+        expected = (logits / divisor).log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
+        torch.testing.assert_close(found, expected)
 
 
 def test_bfloat16_logits_give_float32_logprobs() -> None:
     logits = torch.randn(4, 30).bfloat16()
-    tokens, logprobs = sample(logits, Settings.of([SamplingParams()] * 4))
+    tokens, logprobs, _ = sample(logits, Settings.of([SamplingParams()] * 4))
     scaled = logits.float() / 0.6
     torch.testing.assert_close(logprobs, scaled.log_softmax(-1)[torch.arange(4), tokens])
 
@@ -117,10 +118,11 @@ def test_bfloat16_logits_give_float32_logprobs() -> None:
 def test_a_draw_does_not_depend_on_the_rows_beside_it() -> None:
     logits = torch.randn(50, 30)
     params = [SamplingParams(temperature=1.0, top_p=0.7, seed=i) for i in range(50)]
-    together, _ = sample(logits, Settings.of(params))
+    together = sample(logits, Settings.of(params))
     for row in range(50):
-        alone, _ = sample(logits[row : row + 1], Settings.of(params[row : row + 1]))
-        assert alone[0] == together[row]
+        alone = sample(logits[row : row + 1], Settings.of(params[row : row + 1]))
+        for one, all_rows in zip(alone, together, strict=True):
+            assert one[0] == all_rows[row]
 
 
 def test_impossible_tokens_are_never_drawn() -> None:

@@ -10,6 +10,7 @@ does not do, `attend` refuses.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -45,14 +46,18 @@ def attend(
     sliding_window: int | None = None,
     softcap: float | None = None,
     packed: Packed | None = None,
+    spans: Sequence[tuple[int, int, int]] = (),
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """Grouped-query attention under an explicit mask, or inside packed sequences.
 
     `query` [B, Hq, Tq, D], `key` and `value` [B, Hkv, Tk, D]; returns [B, Tq, Hq, D]. Either
     `packed` with B = 1, or `attention_mask` [B, 1, Tq, Tk], True where a query may look: at one run
-    of positions that ends with its own. Masked keys and values must be finite. Raises ValueError
-    without either, and for what a model asks beyond a scale, a window, a softcap and dropout.
+    of positions that ends with its own. Masked keys and values must be finite. Rows of `query`
+    beyond those of `key` only fill up the batch and give zeros. `spans` (first row, row after the
+    last, span) say that rows look at no key beyond their span, so that none is read. Raises
+    ValueError without either, and for what a model asks beyond a scale, a window, a softcap and
+    dropout.
     """
     _refuse_unknown(module, others)
     form = ScoreForm(scaling, sliding_window, softcap, dropout)
@@ -71,7 +76,19 @@ def attend(
         )
     if sliding_window is not None and key.shape[2] > sliding_window:
         attention_mask = newest(attention_mask, sliding_window)
-    return dense(query, key, value, attention_mask, form).contiguous(), None
+    parts = [
+        dense(
+            query[first:last],
+            key[first:last, :, :span],
+            value[first:last, :, :span],
+            attention_mask[first:last, :, :, :span],
+            form,
+        )
+        for first, last, span in spans or [(0, len(key), key.shape[2])]
+    ]
+    if len(key) < len(query):
+        parts.append(torch.zeros_like(parts[0][:1]).expand(len(query) - len(key), -1, -1, -1))
+    return torch.cat(parts).contiguous(), None
 
 
 def _refuse_unknown(module: torch.nn.Module, others: dict[str, Any]) -> None:

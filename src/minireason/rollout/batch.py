@@ -1,7 +1,7 @@
-"""The live sequences of the sampler: what was sampled so far and where each one stands.
+"""The live sequences of the sampler: which row is whose, and what the next step needs of each.
 
 Row i of everything here belongs to slot i of the cache. What the model and the draw need lies on
-the model's device; what decides who is finished lies on the host, in numpy, without a loop a row.
+the model's device; what decides who is finished lies on the host.
 """
 
 from __future__ import annotations
@@ -11,83 +11,109 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from minireason.rollout.logits import Settings
+from minireason.rollout.cache import Spans, whole_spans
+from minireason.rollout.forward import padded_rows
+from minireason.rollout.logits import Sampled, Settings, sample
+from minireason.rollout.penalties import Penalties
 from minireason.rollout.sampling import SamplingParams
+from minireason.rollout.sequence import LiveSequence
+
+GROUP = 16  # rows that read equally far on a CPU
 
 
 class LiveBatch:
-    """Up to `capacity` sequences, of which the first `num_rows` are alive."""
+    """Up to `capacity` sequences, one a row, without gaps.
 
-    def __init__(
-        self, params: Sequence[SamplingParams], capacity: int, device: torch.device
-    ) -> None:
-        self._all = Settings.of(params, device)  # by request
-        none = torch.zeros(capacity, dtype=torch.int64, device=device)
-        self.num_rows = 0
-        self.last = none.clone()  # the token to feed next
-        self.position = none.clone()  # and where it stands
-        self.settings = self._all.rows(none)
-        longest = max(p.max_tokens for p in params)
-        self._max_tokens = np.array([p.max_tokens for p in params])
-        self._tokens = np.zeros((capacity, longest), dtype=np.int64)
-        self._logprobs = np.zeros((capacity, longest), dtype=np.float32)
-        self._request, self._count, self._limit, self._end = np.zeros((4, capacity), dtype=np.int64)
+    New rows, the short ones, come last, and a gap in a group of rows is filled by the longest of
+    the next group, so that the long ones gather in front: on a CPU attention reads for each group
+    only as far as its longest. One kernel a layer serves a GPU better: there all rows are a group.
+    """
 
-    def add(self, requests: Sequence[int], prompt_lengths: Sequence[int]) -> slice:
-        """Append rows for these requests; return where they are."""
-        new = slice(self.num_rows, self.num_rows + len(requests))
-        self.num_rows = new.stop
-        chosen = torch.tensor(requests, device=self.last.device)
-        for mine, theirs in zip(self.settings.tensors(), self._all.tensors(), strict=True):
-            mine[new] = theirs[chosen]
-        self.position[new] = torch.tensor(prompt_lengths, device=self.last.device)
-        self._request[new], self._end[new] = requests, prompt_lengths
-        self._count[new], self._limit[new] = 0, self._max_tokens[np.asarray(requests)]
-        return new
+    def __init__(self, capacity: int, vocabulary: int, device: torch.device) -> None:
+        num_rows = padded_rows(capacity, device)
+        self.sequences: list[LiveSequence] = []
+        self.last = torch.zeros(num_rows, dtype=torch.int64, device=device)  # the token to feed
+        self.position = torch.zeros_like(self.last)  # and where it stands
+        self._filled = np.zeros(num_rows, dtype=np.int64)  # the same on the host
+        self._settings = Settings.of([SamplingParams()] * num_rows, device)
+        self._penalties = Penalties(num_rows, vocabulary, device)
+        self._group = GROUP if device.type == "cpu" else num_rows
+
+    def __len__(self) -> int:
+        return len(self.sequences)
 
     @property
     def longest(self) -> int:
         """How many positions the longest live sequence will fill once its last token is fed."""
-        return int(self._end[: self.num_rows].max()) + 1
+        return int(self._filled[: len(self)].max(initial=-1)) + 1
+
+    def spans(self) -> Spans:
+        """How far each row has to read once its last token is fed, neighbours as far together."""
+        spans: list[tuple[int, int, int]] = []
+        for start in range(0, len(self), self._group):
+            stop = min(start + self._group, len(self))
+            reach = whole_spans(int(self._filled[start:stop].max()) + 1)
+            if spans and spans[-1][2] == reach:
+                start = spans.pop()[0]
+            spans.append((start, stop, reach))
+        return tuple(spans)
+
+    def add(self, sequences: Sequence[LiveSequence]) -> slice:
+        """Append rows for sequences whose tokens so far are in the cache; return where they are."""
+        new = slice(len(self), len(self) + len(sequences))
+        device = self.last.device
+        theirs = Settings.of([one.request.params for one in sequences], device)
+        theirs.step += torch.tensor([len(one.token_ids) for one in sequences], device=device)
+        for mine, other in zip(self._settings.tensors(), theirs.tensors(), strict=True):
+            mine[new] = other
+        lengths = [one.length for one in sequences]
+        self.position[new] = torch.tensor(lengths, device=device)
+        self._filled[new] = lengths
+        self._penalties.add(new, sequences)
+        self.sequences += sequences
+        self._settings.note([one.request.params for one in self.sequences])
+        return new
 
     def advance(self) -> None:
         """Note that the last token of every row was fed."""
-        self.position[: self.num_rows] += 1
-        self._end[: self.num_rows] += 1
+        self.position[: len(self)] += 1
+        self._filled[: len(self)] += 1
 
-    def append(
-        self, rows: slice, tokens_B: torch.Tensor, logprobs_B: torch.Tensor
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Add a token to each of the rows; return host copies of both."""
-        self.last[rows] = tokens_B
-        self.settings.step[rows] += 1
-        tokens, logprobs = tokens_B.cpu().numpy(), logprobs_B.cpu().numpy()
-        at = np.arange(rows.start, rows.stop), self._count[rows]
-        self._tokens[at], self._logprobs[at] = tokens, logprobs
-        self._count[rows] += 1
-        return tokens, logprobs
+    def sample(self, rows: slice, logits_BV: torch.Tensor) -> Sampled:
+        """Draw the next token of each of the rows, which becomes the one to feed."""
+        sequences = self.sequences[rows]
+        forced = {
+            row: one.next_forced for row, one in enumerate(sequences) if one.next_forced is not None
+        }
+        adjusted_BV = self._penalties.adjusted(logits_BV, rows, sequences)
+        drawn = sample(logits_BV, self._settings.rows(rows), adjusted_BV, forced)
+        self.last[rows] = drawn.tokens_B
+        self._settings.step[rows] += 1
+        self._penalties.append(rows, drawn.tokens_B)
+        return drawn
 
-    def is_full(self, rows: slice) -> np.ndarray:
-        """Which of the rows have all the tokens they may have."""
-        return self._count[rows] == self._limit[rows]
+    def remove(self, rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Close the gaps by moving other rows; return which moved, and to where."""
+        order = list(range(len(self)))  # the old row of each new one
+        for row in sorted(rows, reverse=True):
+            self._close_gap(order, row)
+        self.sequences = [self.sequences[row] for row in order]
+        pairs = [(old, new) for new, old in enumerate(order) if old != new]
+        source, target = [old for old, _ in pairs], [new for _, new in pairs]
+        self._filled[target] = self._filled[source]
+        moved, to = torch.tensor([source, target], dtype=torch.int64, device=self.last.device)
+        for tensor in (self.last, self.position, *self._settings.tensors()):
+            tensor[to] = tensor[moved]
+        self._penalties.move(moved, to)
+        self._settings.note([one.request.params for one in self.sequences])
+        return moved, to
 
-    def result(self, row: int) -> tuple[int, list[int], list[float]]:
-        """The request a row belongs to, its tokens and their log-probabilities."""
-        count = self._count[row]
-        tokens, logprobs = self._tokens[row, :count], self._logprobs[row, :count]
-        return int(self._request[row]), tokens.tolist(), logprobs.tolist()
-
-    def remove(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Close the gaps by moving rows from the end; return which moved, and to where."""
-        left = self.num_rows - len(rows)
-        source = np.setdiff1d(np.arange(left, self.num_rows), rows)
-        target = rows[rows < left]
-        self.num_rows = left
-        for array in (self._tokens, self._logprobs, self._request, self._count, self._limit):
-            array[target] = array[source]
-        self._end[target] = self._end[source]
-        device = self.last.device
-        here, there = torch.from_numpy(source).to(device), torch.from_numpy(target).to(device)
-        for tensor in (self.last, self.position, *self.settings.tensors()):
-            tensor[there] = tensor[here]
-        return here, there
+    def _close_gap(self, order: list[int], gap: int) -> None:
+        """Take a row out of the order; of each group behind it one row moves up."""
+        for start in range((gap // self._group + 1) * self._group, len(order), self._group):
+            group = range(start, min(start + self._group, len(order)))
+            longest = max(group, key=lambda row: self._filled[order[row]])
+            order[gap], gap = order[longest], longest
+        last = order.pop()
+        if gap < len(order):
+            order[gap] = last

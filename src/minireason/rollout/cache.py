@@ -12,14 +12,28 @@ from typing import Any
 import torch
 from transformers import Cache
 
+Spans = tuple[tuple[int, int, int], ...]
+"""How far attention reads for each run of rows: (first row, row after the last, positions)."""
+
+SPAN = 32  # attention reads so many positions at a time; with less, a row's bits would depend on it
+
+
+def whole_spans(length: int) -> int:
+    """The length rounded up to what attention reads and a slot holds."""
+    return -(-length // SPAN) * SPAN
+
 
 class PromptCache(Cache):
-    """Keeps what one forward pass over whole prompts computes: [B, T, Hkv, D] a layer."""
+    """Keeps what forward passes over prompts compute: [1, M, Hkv, D] a layer.
+
+    The M tokens are those of several packed prompts, or, in several passes, of one.
+    """
 
     def __init__(self) -> None:
         super().__init__(layers=[])
         self.keys: list[torch.Tensor] = []
         self.values: list[torch.Tensor] = []
+        self._due = 0
 
     def update(
         self,
@@ -29,14 +43,24 @@ class PromptCache(Cache):
         *_: Any,
         **__: Any,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        if layer_idx != len(self.keys):
+        if layer_idx != self._due:
             raise RuntimeError(
-                f"layer {layer_idx} stored its keys when layer {len(self.keys)} was due; "
+                f"layer {layer_idx} stored its keys when layer {self._due} was due; "
                 "the sampler serves models in which every layer attends"
             )
-        self.keys.append(key_states.transpose(1, 2))
-        self.values.append(value_states.transpose(1, 2))
-        return key_states, value_states
+        self._due += 1
+        keys, values = key_states.transpose(1, 2), value_states.transpose(1, 2)
+        if layer_idx == len(self.keys):
+            self.keys.append(keys)
+            self.values.append(values)
+            return key_states, value_states
+        keys = self.keys[layer_idx] = torch.cat([self.keys[layer_idx], keys], 1)
+        values = self.values[layer_idx] = torch.cat([self.values[layer_idx], values], 1)
+        return keys.transpose(1, 2), values.transpose(1, 2)
+
+    def begin_pass(self) -> None:
+        """Note that a forward pass begins: the first layer comes next."""
+        self._due = 0
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return 0
@@ -44,11 +68,11 @@ class PromptCache(Cache):
     def get_mask_sizes(self, query_length: Any, layer_idx: int = 0) -> tuple[int, int]:
         return int(query_length), 0
 
-    def row(self, row: int) -> PromptCache:
-        """A copy of one row, so that the memory of the others can go."""
+    def part(self, start: int, stop: int) -> PromptCache:
+        """A copy of some tokens, so that the memory of the others can go."""
         kept = PromptCache()
-        kept.keys = [keys[row : row + 1].clone() for keys in self.keys]
-        kept.values = [values[row : row + 1].clone() for values in self.values]
+        kept.keys = [keys[:, start:stop].clone() for keys in self.keys]
+        kept.values = [values[:, start:stop].clone() for values in self.values]
         return kept
 
 
@@ -56,38 +80,40 @@ class SlotCache(Cache):
     """One slot a live sequence; the live ones are always the slots 0 to n - 1.
 
     A masked entry must still be a finite number (0 times NaN is NaN), so a slot is cleared before
-    it gets an owner. `length` is how many positions a slot can hold now; `grow` makes it longer.
+    it gets an owner. There are `num_slots` of `length` positions now; `resize` makes them more or
+    longer. A forward pass may have more rows than there are live slots (`padded_rows`): those
+    beyond have no keys.
     """
 
     def __init__(self, like: PromptCache, num_slots: int, length: int) -> None:
         super().__init__(layers=[])
-        self.length = length
+        self.num_slots, self.length = num_slots, length
         self.keys = [_allocate(keys, num_slots, length) for keys in like.keys]
         self.values = [_allocate(values, num_slots, length) for values in like.values]
-        self._rows = self._span = 0
+        self.num_live = self.span = 0
+        self.spans: Spans = ()
         self._index = torch.empty(0, dtype=torch.int64)
 
     def admit(
-        self, first: int, prompts: PromptCache, source_B: torch.Tensor, lengths_B: torch.Tensor
+        self, first: int, prompts: PromptCache, starts_B: torch.Tensor, lengths_B: torch.Tensor
     ) -> None:
-        """Copy row `source_B[i]` of the prompts, `lengths_B[i]` long, to slot `first + i`."""
-        width = prompts.keys[0].shape[1]
-        position = torch.arange(width, device=source_B.device)
+        """Copy the prompt of `lengths_B[i]` tokens from `starts_B[i]` on to slot `first + i`."""
+        position = torch.arange(int(lengths_B.max()), device=starts_B.device)
         is_token = position < lengths_B[:, None]
-        slot = torch.arange(first, first + len(source_B), device=source_B.device)
-        read = (source_B * width + width - lengths_B)[:, None] + position
-        write = (slot * self.length)[:, None] + position
-        read, write = read[is_token], write[is_token]
+        slot = torch.arange(first, first + len(starts_B), device=starts_B.device)
+        read = (starts_B[:, None] + position)[is_token]
+        write = ((slot * self.length)[:, None] + position)[is_token]
         for mine, theirs in zip(
             self.keys + self.values, prompts.keys + prompts.values, strict=True
         ):
-            mine[first : first + len(source_B)] = 0
+            mine[first : first + len(starts_B)] = 0
             mine.flatten(0, 1).index_copy_(0, write, theirs.flatten(0, 1).index_select(0, read))
 
-    def step(self, positions_B: torch.Tensor, span: int) -> None:
+    def step(self, positions_B: torch.Tensor, spans: Spans) -> None:
         """Set where the next token of each live slot is written and how far attention reads."""
-        self._rows, self._span = len(positions_B), span
-        slots = torch.arange(self._rows, device=positions_B.device)
+        self.num_live, self.spans = len(positions_B), spans
+        self.span = max(span for _, _, span in spans)
+        slots = torch.arange(self.num_live, device=positions_B.device)
         self._index = slots * self.length + positions_B
 
     def update(
@@ -99,29 +125,30 @@ class SlotCache(Cache):
         **__: Any,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         keys, values = self.keys[layer_idx], self.values[layer_idx]
-        keys.flatten(0, 1).index_copy_(0, self._index, key_states[:, :, 0])
-        values.flatten(0, 1).index_copy_(0, self._index, value_states[:, :, 0])
-        rows, span = self._rows, self._span
+        rows, span = self.num_live, self.span
+        keys.flatten(0, 1).index_copy_(0, self._index, key_states[:rows, :, 0])
+        values.flatten(0, 1).index_copy_(0, self._index, value_states[:rows, :, 0])
         return keys[:rows, :span].transpose(1, 2), values[:rows, :span].transpose(1, 2)
 
-    def move(self, source: torch.Tensor, target: torch.Tensor) -> None:
-        """Copy whole slots, here to there; the two sets are disjoint."""
+    def move(self, source: torch.Tensor, target: torch.Tensor, length: int) -> None:
+        """Copy the first positions of slots, here to there, all at once."""
         for states in self.keys + self.values:
-            states.index_copy_(0, target, states.index_select(0, source))
+            states[target, :length] = states[source, :length]
 
-    def grow(self, length: int) -> None:
-        """Lengthen every slot, layer by layer, so that only one layer is held twice."""
+    def resize(self, num_slots: int, length: int, num_live: int) -> None:
+        """Reshape, and keep the live slots; layer by layer, so that only one is held twice."""
+        kept = slice(num_live), slice(min(length, self.length))
         for states in (self.keys, self.values):
             for layer, old in enumerate(states):
-                states[layer] = old.new_zeros(old.shape[0], length, *old.shape[2:])
-                states[layer][:, : self.length] = old
-        self.length = length
+                states[layer] = old.new_zeros(num_slots, length, *old.shape[2:])
+                states[layer][kept] = old[kept]
+        self.num_slots, self.length = num_slots, length
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        return self._span - 1
+        return self.span - 1
 
     def get_mask_sizes(self, query_length: Any, layer_idx: int = 0) -> tuple[int, int]:
-        return self._span, 0
+        return self.span, 0
 
 
 def _allocate(like: torch.Tensor, num_slots: int, length: int) -> torch.Tensor:

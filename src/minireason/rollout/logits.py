@@ -1,4 +1,4 @@
-"""From logits to tokens: temperature, top-p and top-k for a batch, each row by its own settings.
+"""From logits to tokens: temperature, top-k, top-p and min-p, each row by its own settings.
 
 Randomness is stateless: the numbers of a row are a hash of its seed and its step, so its draws do
 not depend on the rows beside it. A token is first drawn from the whole distribution by inverting
@@ -9,8 +9,9 @@ sorted nucleus. Both draws, given where they land, follow the truncated distribu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -29,69 +30,100 @@ class Settings:
     temperature: torch.Tensor
     top_p: torch.Tensor
     top_k: torch.Tensor
+    min_p: torch.Tensor
     key: torch.Tensor
     step: torch.Tensor
-    is_greedy: bool  # every row
-    has_greedy: bool  # some row
-    is_truncated: bool  # some row
+    has_drawn: bool = True  # some row
+    has_greedy: bool = True  # some row
+    is_truncated: bool = True  # some row
 
     @staticmethod
     def of(params: Sequence[SamplingParams], device: torch.device | str = "cpu") -> Settings:
         """The settings of requests at their first token. A greedy row is never truncated."""
-        drawn = [p.temperature > 0 for p in params]
-        top_p = [p.top_p if d else 1.0 for p, d in zip(params, drawn, strict=True)]
-        top_k = [p.top_k if d else 0 for p, d in zip(params, drawn, strict=True)]
-        return Settings(
+        is_drawn = [p.temperature > 0 for p in params]
+        top_p = [p.top_p if drawn else 1.0 for p, drawn in zip(params, is_drawn, strict=True)]
+        top_k = [p.top_k if drawn else 0 for p, drawn in zip(params, is_drawn, strict=True)]
+        min_p = [p.min_p if drawn else 0.0 for p, drawn in zip(params, is_drawn, strict=True)]
+        settings = Settings(
             temperature=torch.tensor([p.temperature for p in params], device=device),
             top_p=torch.tensor(top_p, device=device),
             top_k=torch.tensor(top_k, device=device),
+            min_p=torch.tensor(min_p, device=device),
             key=torch.tensor([_signed(_mix(p.seed & _WORD)) for p in params], device=device),
             step=torch.zeros(len(params), dtype=torch.int64, device=device),
-            is_greedy=not any(drawn),
-            has_greedy=not all(drawn),
-            is_truncated=any(top_k) or min(top_p, default=1.0) < 1,
+        )
+        settings.note(params)
+        return settings
+
+    def note(self, params: Sequence[SamplingParams]) -> None:
+        """Say what some row asks for; what none does costs no work."""
+        self.has_drawn = any(p.temperature > 0 for p in params)
+        self.has_greedy = any(p.temperature == 0 for p in params)
+        self.is_truncated = any(
+            p.temperature > 0 and (p.top_k > 0 or p.top_p < 1 or p.min_p > 0) for p in params
         )
 
     def tensors(self) -> tuple[torch.Tensor, ...]:
         """Everything kept per row."""
-        return self.temperature, self.top_p, self.top_k, self.key, self.step
+        return self.temperature, self.top_p, self.top_k, self.min_p, self.key, self.step
 
     def rows(self, rows: slice | torch.Tensor) -> Settings:
         """The settings of some rows: a view for a slice, a copy for indices."""
-        temperature, top_p, top_k, key, step = (tensor[rows] for tensor in self.tensors())
-        return replace(self, temperature=temperature, top_p=top_p, top_k=top_k, key=key, step=step)
+        temperature, top_p, top_k, min_p, key, step = (one[rows] for one in self.tensors())
+        flags = self.has_drawn, self.has_greedy, self.is_truncated
+        return Settings(temperature, top_p, top_k, min_p, key, step, *flags)
+
+
+class Sampled(NamedTuple):
+    """A token a row, with its log-probability at the sampling temperature and at 1, in float32."""
+
+    tokens_B: torch.Tensor
+    logprobs_B: torch.Tensor
+    raw_logprobs_B: torch.Tensor
 
 
 @torch.no_grad()
-def sample(logits_BV: torch.Tensor, settings: Settings) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw one token a row; return tokens [B] and their log-probabilities [B] in float32.
+def sample(
+    logits_BV: torch.Tensor,
+    settings: Settings,
+    adjusted_BV: torch.Tensor | None = None,
+    forced: Mapping[int, int] | None = None,
+) -> Sampled:
+    """Draw one token a row, from the adjusted logits where there are any.
 
-    The log-probability is that of the temperature-scaled distribution *before* top-p and top-k
-    (temperature 0: of the unscaled one): what a trainer computes from the model's logits.
+    The log-probabilities are of the model's own logits: at the row's temperature (0: at 1) and
+    *before* top-k, top-p and min-p, which is what a trainer computes. `forced` says which rows take
+    which token instead; the random numbers of a step belong to it even so.
     """
+    logits_BV = logits_BV.float()
     temperature = settings.temperature
-    scale = torch.where(temperature > 0, temperature, torch.ones_like(temperature))
-    logprobs_BV = torch.log_softmax(logits_BV.float() / scale[:, None], dim=-1)
-    if settings.is_greedy:
-        tokens = logprobs_BV.argmax(-1)
-    else:
-        tokens = _draw(logprobs_BV.exp(), settings)
+    scale_B1 = torch.where(temperature > 0, temperature, 1.0)[:, None]
+    scaled_BV = logits_BV / scale_B1
+    drawn_from = logits_BV if adjusted_BV is None else adjusted_BV.float()
+    if settings.has_drawn:
+        tokens = _draw((drawn_from / scale_B1).softmax(-1), settings)
         if settings.has_greedy:
-            tokens = torch.where(temperature > 0, tokens, logprobs_BV.argmax(-1))
-    return tokens, logprobs_BV.gather(-1, tokens[:, None])[:, 0]
+            tokens = torch.where(temperature > 0, tokens, drawn_from.argmax(-1))
+    else:
+        tokens = drawn_from.argmax(-1)
+    if forced:
+        rows = torch.tensor(list(forced), device=tokens.device)
+        tokens[rows] = torch.tensor(list(forced.values()), device=tokens.device)
+    return Sampled(tokens, _logprobs(scaled_BV, tokens), _logprobs(logits_BV, tokens))
+
+
+def _logprobs(logits_BV: torch.Tensor, tokens_B: torch.Tensor) -> torch.Tensor:
+    own = logits_BV.gather(-1, tokens_B[:, None])[:, 0]
+    return own - logits_BV.logsumexp(-1)
 
 
 def _draw(probs_BV: torch.Tensor, settings: Settings) -> torch.Tensor:
     tokens = _invert(probs_BV, uniform(settings.key, settings.step, draw=0))
     if not settings.is_truncated:
         return tokens
-    outside = ~_is_in_nucleus(probs_BV, tokens, settings.top_p) | (settings.top_k > 0)
-    rows = outside.nonzero()[:, 0]
+    rows = (~_is_kept(probs_BV, tokens, settings)).nonzero()[:, 0]
     if len(rows):
-        numbers = uniform(settings.key[rows], settings.step[rows], draw=1)
-        tokens[rows] = _draw_sorted(
-            probs_BV[rows], settings.top_p[rows], settings.top_k[rows], numbers
-        )
+        tokens[rows] = _draw_sorted(probs_BV[rows], settings.rows(rows))
     return tokens
 
 
@@ -101,6 +133,13 @@ def _invert(probs_BV: torch.Tensor, numbers_B: torch.Tensor) -> torch.Tensor:
     targets = numbers_B[:, None] * cumulative[:, -1:]
     tokens = torch.searchsorted(cumulative, targets, right=True)[:, 0]
     return tokens.clamp(max=probs_BV.shape[1] - 1)
+
+
+def _is_kept(probs_BV: torch.Tensor, tokens_B: torch.Tensor, settings: Settings) -> torch.Tensor:
+    """Whether the token survives the truncation; False where only a sort would tell (top-k)."""
+    own = probs_BV.gather(-1, tokens_B[:, None])
+    is_likely = own[:, 0] >= settings.min_p * probs_BV.amax(-1)
+    return is_likely & (settings.top_k == 0) & _is_in_nucleus(probs_BV, tokens_B, settings.top_p)
 
 
 def _is_in_nucleus(
@@ -113,18 +152,18 @@ def _is_in_nucleus(
     return (top_p_B >= 1) | ((probs_BV * is_before).sum(-1) < top_p_B)
 
 
-def _draw_sorted(
-    probs_BV: torch.Tensor, top_p_B: torch.Tensor, top_k_B: torch.Tensor, numbers_B: torch.Tensor
-) -> torch.Tensor:
-    """Draw from the truncated distribution: top-k first, then top-p of what top-k left."""
+def _draw_sorted(probs_BV: torch.Tensor, settings: Settings) -> torch.Tensor:
+    """Draw from the truncated distribution: top-k, then top-p of what top-k left, then min-p."""
     vocabulary = probs_BV.shape[1]
+    top_p, top_k = settings.top_p[:, None], settings.top_k[:, None]
     ranked, order = probs_BV.sort(dim=-1, descending=True, stable=True)
-    limit = torch.where(top_k_B > 0, top_k_B, vocabulary)[:, None]
+    limit = torch.where(top_k > 0, top_k, vocabulary)
     ranked = ranked * (torch.arange(vocabulary, device=ranked.device) < limit)
     mass = ranked.sum(-1, keepdim=True)
     before = ranked.cumsum(-1) - ranked
-    is_kept = (before < top_p_B[:, None] * mass) | (top_p_B[:, None] >= 1)
-    rank = _invert(ranked * is_kept, numbers_B)
+    is_kept = (before < top_p * mass) | (top_p >= 1)
+    is_kept &= ranked >= settings.min_p[:, None] * ranked[:, :1]
+    rank = _invert(ranked * is_kept, uniform(settings.key, settings.step, draw=1))
     return order.gather(-1, rank[:, None])[:, 0]
 
 

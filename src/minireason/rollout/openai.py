@@ -7,7 +7,7 @@ Every sample is a request of its own (n = 1), so each has its own seed. The prot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from minireason.endpoint.asking import Asked, ask_all
@@ -18,6 +18,9 @@ from minireason.records import Question, Rollout
 from minireason.rollout.sampling import SamplingParams
 from minireason.rollout.teacher import Job, Sample
 from minireason.seeding import derive_seed
+
+SENT = ("temperature", "top_p", "top_k", "max_tokens", "seed")
+"""The sampling settings that a teacher is asked for; the others are the embedded engine's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class OpenAITeacher:
 
     def settings(self, params: SamplingParams) -> dict[str, Any]:
         """What a sample depends on besides its question and index; not where the server is."""
-        return {"model": self.name, "system_prompt": self.system_prompt, **asdict(params)}
+        sent = {name: getattr(params, name) for name in SENT}
+        return {"model": self.name, "system_prompt": self.system_prompt, **sent}
 
     def samples(
         self, jobs: Iterable[Job], params: SamplingParams, keep: Callable[[Sample], None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from minireason.errors import SamplingError
 from minireason.records import FinishReason
@@ -26,12 +26,24 @@ class Completion:
     `logprobs`, one a token, are those of the temperature-scaled distribution before anything is
     cut from it (temperature 0: of the unscaled one), `raw_logprobs` those at temperature 1; both
     float32, of the model's own logits. A sampler that cannot tell leaves `raw_logprobs` empty.
+    `forced` are the places of tokens that were put there and not sampled (the end of thinking when
+    its budget was used up): a trainer leaves them out.
     """
 
     token_ids: list[int]
     logprobs: list[float]
     finish_reason: FinishReason
     raw_logprobs: list[float] = field(default_factory=list)
+    forced: list[int] = field(default_factory=list)
+
+
+class TokenEvent(NamedTuple):
+    """A token of a request, as it comes; its last one carries the completion."""
+
+    number: int
+    token_id: int
+    logprob: float
+    completion: Completion | None = None
 
 
 OnFinish = Callable[[int, Completion], None]

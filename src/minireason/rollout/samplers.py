@@ -14,6 +14,9 @@ from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel
 from minireason.rollout.engine import Engine
 from minireason.rollout.request import Sampler
+from minireason.rollout.stopping import Reader
+
+THINKING_END = "</think>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,16 @@ def open_sampler(
     temporary files). Raises SamplingError where the engine cannot serve the model, and MissingError
     where it is not installed.
     """
-    model = language_model.model
-    stop_ids = Chat(language_model.tokenizer).stop_ids
+    model, tokenizer = language_model.model, language_model.tokenizer
+    chat = Chat(tokenizer)
+    stop_ids = chat.stop_ids
     longest = getattr(model.config, "max_position_embeddings", settings.max_length)
     max_length = min(settings.max_length, longest)
     if settings.engine == "embedded":
-        return Engine(model, stop_ids, settings.max_batch, max_length)
+        reader = Reader(
+            chat.decode, tuple(tokenizer.encode(THINKING_END, add_special_tokens=False))
+        )
+        return Engine(model, stop_ids, settings.max_batch, max_length, settings.cache_gib, reader)
     if settings.engine == "vllm":
         from minireason.rollout.vllm import VllmEngine
 

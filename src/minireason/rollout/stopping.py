@@ -1,0 +1,61 @@
+"""When a response ends, and when its thinking must: what is read off the tokens as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from minireason.errors import SamplingError
+from minireason.rollout.sampling import SamplingParams
+
+Decode = Callable[[Sequence[int]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How a response is read while it is sampled.
+
+    `decode` turns token ids into text, `thinking_end` is the marker that ends the thinking, as
+    token ids. Requests that ask for neither need none.
+    """
+
+    decode: Decode | None = None
+    thinking_end: tuple[int, ...] = ()
+
+    def check(self, index: int, params: SamplingParams) -> None:
+        """Raise SamplingError where the settings ask for what this reader was not given."""
+        if params.stop and self.decode is None:
+            raise SamplingError(
+                f"request {index} stops at {params.stop[0]!r}, but the sampler has no tokenizer; "
+                "give it a Reader with decode, or use stop_ids"
+            )
+        if params.thinking_budget and not self.thinking_end:
+            raise SamplingError(
+                f"request {index} has a thinking_budget of {params.thinking_budget}, but the "
+                "sampler knows no end of thinking; give it a Reader with thinking_end"
+            )
+
+    def has_stopped(self, token_ids: Sequence[int], stop: Sequence[str]) -> bool:
+        """Whether the last token completed one of the texts: asked after every token.
+
+        Decodes only as many tokens as reach behind the longest text.
+        """
+        assert self.decode is not None
+        longest, count = max(map(len, stop)) + 3, 8  # 3: half a character may decode to three
+        while count < len(token_ids) and len(self.decode(token_ids[-count:-1])) < longest:
+            count *= 2
+        text = self.decode(token_ids[-count:])
+        return any(one in text for one in stop)
+
+    def ends_thinking(self, token_ids: Sequence[int]) -> bool:
+        """Whether the last token completed the marker."""
+        marker = self.thinking_end
+        return tuple(token_ids[-len(marker) :]) == marker
+
+    def next_of_marker(self, token_ids: Sequence[int]) -> int:
+        """The token that carries the marker on from where the response has it."""
+        marker = self.thinking_end
+        for begun in range(min(len(marker) - 1, len(token_ids)), 0, -1):
+            if tuple(token_ids[-begun:]) == marker[:begun]:
+                return marker[begun]
+        return marker[0]
