@@ -224,4 +224,4 @@ def test_what_cannot_be_served_is_refused_before_anything_is_sampled(sampler, mo
 def test_the_embedded_engine_is_the_one_that_opens_by_default():
     opened = open_sampler(SamplerSettings(max_batch=3, max_length=10**6), small_model(0))
     assert isinstance(opened, Engine)
-    assert (opened.max_batch, opened.max_length) == (3, 1024)
+    assert (opened.sampled.max_batch, opened.max_length) == (3, 1024)
