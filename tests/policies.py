@@ -8,6 +8,7 @@ import torch
 
 from minireason.records import Prompt
 from minireason.rl.groups import Referee
+from minireason.rl.rewarder import Rewarder
 from minireason.rollout.request import Completion
 from minireason.verify.verifier import Decision
 
@@ -74,7 +75,7 @@ def prompt(name, verdicts):
 
 
 def referee(weights=None, max_tokens=100):
-    return Referee(FakeChat(), FakeVerifier(), weights or {"correct": 1.0}, max_tokens)
+    return Referee(FakeChat(), Rewarder(weights or {"correct": 1.0}, FakeVerifier(), max_tokens))
 
 
 def fake_learner(seed=0):

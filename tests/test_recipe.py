@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minireason.errors import MissingError, RecipeError
-from minireason.recipe import Recipe
+from minireason.recipe import Recipe, reinforcement
 from minireason.recipe_file import documented, keys, load_recipe, parse_recipe, reference
 from minireason.runner import to_toml
 
@@ -282,3 +282,22 @@ def test_adapters_are_off_unless_a_rank_is_given():
 def test_adapters_that_cannot_be_are_an_error(sections, message):
     with pytest.raises(RecipeError, match=message):
         recipe(**sections)
+
+
+def test_the_recipe_knows_the_rewards_there_are():
+    from minireason.rl.rewards import REWARDS
+
+    assert set(REWARDS) == set(reinforcement.REWARDS)
+
+
+@pytest.mark.parametrize(
+    ("rewards", "told"),
+    [
+        ({"corect": 1.0}, "nearest reward is 'correct'"),
+        ({"correct": 0.0}, "worth the same"),
+        ({"correct": float("nan")}, "finite number"),
+    ],
+)
+def test_rewards_that_cannot_be_are_refused_before_anything_runs(rewards, told):
+    with pytest.raises(ValueError, match=told):
+        reinforcement.Rlvr(rewards=rewards)

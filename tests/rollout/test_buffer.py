@@ -74,7 +74,8 @@ def test_a_file_that_lies_elsewhere_says_what_sampled_it(buffer, tmp_path):
     by = replace(BY, lag=2, weights="0f" * 32)
     buffer.write(9, [GROUP], by, oldest=9)
     there = buffer.path(9).rename(tmp_path / "elsewhere")
-    assert buffer.take("step-000009.parquet", there) == (9, Kept([GROUP], by))
+    assert buffer.take_in({"step-000009.parquet": there}) == {9: Kept([GROUP], by)}
+    assert buffer.read(9, by) == Kept([GROUP], by)
 
 
 def test_going_on_from_an_older_checkpoint_leaves_the_newest_step_until_it_is_reached(buffer):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from minireason.recipe.values import Count, Fraction, Positive, Section, TopP
+
+REWARDS = ("correct", "format", "length", "repetition", "overlong")
 
 
 class Sampler(Section):
@@ -114,6 +117,18 @@ class Rlvr(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Rlvr:
+        for name in self.rewards:
+            if ":" not in name and name not in REWARDS:
+                (nearest,) = get_close_matches(name, REWARDS, 1, cutoff=0)
+                raise ValueError(
+                    f"rlvr.rewards names {name!r}; the nearest reward is {nearest!r}, and a "
+                    "function of your own is 'package.module:function' or 'path/file.py:function'"
+                )
+        if not any(self.rewards.values()):
+            raise ValueError(
+                f"rlvr.rewards is {self.rewards}, so that every response is worth the same; give "
+                "one a weight other than 0"
+            )
         if self.min_pass_rate > self.max_pass_rate:
             raise ValueError(
                 f"rlvr.min_pass_rate is {self.min_pass_rate}, above rlvr.max_pass_rate "

@@ -16,6 +16,7 @@ import torch
 
 from minireason.model.adapters import base_alone
 from minireason.rl.importance import importance_weights, mismatch_metrics
+from minireason.rollout.evaluating import evaluating
 from minireason.train.data import Update
 from minireason.train.forward import score
 from minireason.train.learner import Learner
@@ -48,7 +49,6 @@ def with_importance(
     return found, mismatch_metrics(own, sampled, cap)
 
 
-@torch.no_grad()
 def with_reference(updates: Sequence[Update], temperature: float, reference: Any) -> list[Update]:
     """The updates with the `reference_logprobs` of each token.
 
@@ -59,8 +59,7 @@ def with_reference(updates: Sequence[Update], temperature: float, reference: Any
         logprobs_N = score(reference, batch.to(reference.device), temperature).logprobs_N
         return replace(batch, values={**batch.values, "reference_logprobs": logprobs_N.cpu()})
 
-    reference.eval()
-    with base_alone(reference):
+    with evaluating(reference), base_alone(reference):
         return _each(updates, scored)
 
 

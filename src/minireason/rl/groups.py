@@ -6,7 +6,7 @@ samples a response nor what else is sampled changes it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,6 @@ from minireason.rollout.crew import even_parts
 from minireason.rollout.request import Completion, Request, Sampler
 from minireason.rollout.sampling import SamplingParams
 from minireason.seeding import derive_seed
-from minireason.verify.verifier import Verifier
 from minireason.world import World
 
 Answered = tuple[Completion, Rewarded]
@@ -29,19 +28,14 @@ Answered = tuple[Completion, Rewarded]
 
 @dataclass(frozen=True, slots=True)
 class Referee:
-    """Reads responses and says what they are worth, by the weights of rewards."""
+    """Reads responses and has them judged; one sampler at a time may ask it."""
 
     chat: Chat
-    verifier: Verifier
-    weights: Mapping[str, float]
-    max_tokens: int
+    rewarder: Rewarder
 
     @property
     def reward_names(self) -> list[str]:
-        return list(self.weights)
-
-    def open(self) -> Rewarder:
-        return Rewarder(self.weights, self.verifier, self.max_tokens)
+        return list(self.rewarder.weights)
 
     def response(self, prompt: Prompt, completion: Completion) -> Response:
         """What is to be judged."""
@@ -134,13 +128,13 @@ class GroupSampler:
         """The same by this process alone. Responses are judged while others are sampled."""
         asked = [(draw, draw.first + i) for draw in draws for i in range(draw.count)]
         requests = [self._request(draw, index, number, temperature) for draw, index in asked]
-        with self.referee.open() as rewarder:
+        rewarder = self.referee.rewarder
 
-            def judge(number: int, completion: Completion) -> None:
-                rewarder.submit(number, self.referee.response(asked[number][0].prompt, completion))
+        def judge(number: int, completion: Completion) -> None:
+            rewarder.submit(number, self.referee.response(asked[number][0].prompt, completion))
 
-            completions = self.sampler.generate(requests, judge)
-            worth = rewarder.results()
+        completions = self.sampler.generate(requests, judge)
+        worth = rewarder.results()
         answered = [(completion, worth[i]) for i, completion in enumerate(completions)]
         ends = np.cumsum([draw.count for draw in draws])
         return [answered[end - draw.count : end] for draw, end in zip(draws, ends, strict=True)]
@@ -166,7 +160,8 @@ class GroupSampler:
             verdicts=[worth.decision.verdict for _, worth in responses],
             extracted=[worth.decision.extracted for _, worth in responses],
             reward_parts=[
-                [worth.parts.get(name) for name in self.referee.weights] for _, worth in responses
+                [worth.parts.get(name) for name in self.referee.reward_names]
+                for _, worth in responses
             ],
         )
 

@@ -91,8 +91,7 @@ class RolloutStream:
 
     def load_files(self, files: Mapping[str, Path]) -> None:
         """Go on with what was sampled ahead."""
-        for name, path in files.items():
-            number, kept = self.buffer.take(name, path)
+        for number, kept in self.learner.world.of_main(lambda: self.buffer.take_in(files)).items():
             self._begun[number] = _done(Batch(kept.groups, kept.sampled_by))
 
     def close(self) -> None:

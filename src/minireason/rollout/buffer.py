@@ -7,13 +7,15 @@ after other ones than before is sampled again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import torch
 
+from minireason.atomic import whole_file
 from minireason.records import Group, read_records, write_records
 
 CHUNK = 1 << 24  # weights added up at once: bounds the memory that their 64-bit copy takes
@@ -78,10 +80,16 @@ class RolloutBuffer:
             if other.name < self.path(oldest).name:
                 other.unlink()
 
-    def take(self, name: str, path: Path) -> tuple[int, Kept]:
-        """The step's number and groups, of a file by this name that lies elsewhere."""
-        number = int(Path(name).stem.removeprefix("step-"))
-        return number, Kept(read_records(path, Group), SampledBy.read(path))
+    def take_in(self, files: Mapping[str, Path]) -> dict[int, Kept]:
+        """Keep files of a buffer, by their names there, that lie elsewhere; what is in them."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        found = {}
+        for name, path in files.items():
+            number = int(Path(name).stem.removeprefix("step-"))
+            with whole_file(self.path(number)) as partial:
+                shutil.copyfile(path, partial)
+            found[number] = Kept(read_records(path, Group), SampledBy.read(path))
+        return found
 
 
 def weights_identity(model: torch.nn.Module) -> str:

@@ -35,6 +35,7 @@ from minireason.records import (
 from minireason.rl.algorithms import ALGORITHMS
 from minireason.rl.critic import Critic, CriticSettings
 from minireason.rl.groups import Referee
+from minireason.rl.rewarder import Rewarder
 from minireason.rl.source import Others, Policy, RolloutSource
 from minireason.rl.stream import Source
 from minireason.rollout.crew import lead
@@ -132,10 +133,12 @@ def rlvr(step: StepContext) -> Counts:
     weights = settings.rewards
     if algorithm.overlong_weight:
         weights = {"overlong": algorithm.overlong_weight, **weights}
-    with open_verifier(**step.recipe.verify.model_dump()) as verifier:
+    with (
+        open_verifier(**step.recipe.verify.model_dump()) as verifier,
+        Rewarder(weights, verifier, settings.max_tokens) as rewarder,
+    ):
         sources = open_sources(step, learner, language_model)
-        chat = Chat(language_model.tokenizer)
-        referee = Referee(chat, verifier, weights, settings.max_tokens)
+        referee = Referee(Chat(language_model.tokenizer), rewarder)
         policy = Policy(sources, referee, is_exact=step.recipe.sampler.engine == "embedded")
         others = Others(
             open_reference(step, sources[0].model) if settings.kl_weight > 0 else None,
@@ -164,8 +167,9 @@ def open_sources(
 
 
 def open_reference(step: StepContext, sampled: Any) -> Any:
-    """The stage's starting model: with adapters, what is below them."""
-    return sampled if is_adapted(sampled) else open_model(step).model
+    """The stage's starting model: what is below adapters, if nobody samples with them meanwhile."""
+    is_shared = is_adapted(sampled) and not step.recipe.rlvr.staleness
+    return sampled if is_shared else open_model(step).model
 
 
 def open_critic(step: StepContext) -> Critic:

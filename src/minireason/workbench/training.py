@@ -65,7 +65,9 @@ def fit(
         def show(
             done: int, total: int, metrics: dict[str, float], timing: dict[str, float]
         ) -> None:
-            text = f"loss {metrics['loss']:.4f}, {timing['tokens_per_s']:,.0f} tokens/s"
+            reward = f"reward {metrics['reward_mean']:.3f}, " if "reward_mean" in metrics else ""
+            speed = f"{timing['tokens_per_s']:,.0f} tokens/s"
+            text = f"{reward}loss {metrics['loss']:.4f}, {speed}"
             share = f", {timing['mfu']:.0%} MFU" if "mfu" in timing else ""
             advance(done, total, text + share)
 
