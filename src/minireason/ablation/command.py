@@ -22,7 +22,7 @@ def ablate(
     ] = None,
     toggles: Annotated[
         str,
-        typer.Option("--toggle", help="What to switch on and off, as rebalancing (all there is)."),
+        typer.Option("--toggle", help="What to switch on and off (all there is)."),
     ] = "",
     against: Annotated[str, typer.Option(help="Other algorithms, as dapo,dr_grpo.")] = "",
     design: Annotated[

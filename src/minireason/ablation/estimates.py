@@ -7,8 +7,10 @@ seeds minus what both count, the variance of what is left of a cell without its 
 Clustering, section 2.1). It is taken for at least the larger of the first two, with Student's t at
 Satterthwaite's degrees of freedom, so that three seeds give the wide interval that they deserve.
 
-The interval is widened to that of `evaluate/intervals.py` for the seeds' mean by question, which
-stays honest near 0 and 1. With one seed it is that alone: it knows nothing of other seeds.
+Over questions alone the interval is that of `evaluate/intervals.py`, which stays honest near 0 and
+1. What the seeds add to half the width is added to either side of it in squares (Zou and Donner
+2008, Construction of confidence limits about effect measures). With one seed nothing is added: the
+interval knows nothing of other seeds.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ from minireason.evaluate.intervals import (
     paired_interval,
     t_quantile,
 )
+
+ANY = (-math.inf, math.inf)
+SHARE, CHANGE = (0.0, 1.0), (-1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +49,23 @@ def accuracy(rates_SQ: FloatArray, num_samples: int) -> Estimate:
     """The mean pass rate over seeds and questions, each rate over so many samples."""
     rates_Q = rates_SQ.mean(axis=0)
     by_question = clustered_interval(rates_Q, num_samples * len(rates_SQ))
-    return _widened(rates_SQ, by_question, (0.0, 1.0))
+    return _widened(rates_SQ, by_question, SHARE)
 
 
 def difference(differences_UQ: FloatArray, num_samples: int) -> Estimate:
     """The mean difference over questions and units: pairs of runs that differ in one thing."""
     differences_Q = differences_UQ.mean(axis=0)
     by_question = paired_interval(differences_Q, num_samples * len(differences_UQ))
-    return _widened(differences_UQ, by_question, (-1.0, 1.0))
+    return _widened(differences_UQ, by_question, CHANGE)
 
 
-def mean_of(values: Sequence[float]) -> Estimate:
-    """The mean over runs, with Student's t."""
+def mean_of(values: Sequence[float], bounds: tuple[float, float] = ANY) -> Estimate:
+    """The mean over runs, with Student's t; the interval ends at the bounds of such values."""
     mean = float(np.mean(values))
     if len(values) < 2:
         return Estimate(mean)
     half = t_quantile(len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return Estimate(mean, mean - half, mean + half)
+    return Estimate(mean, max(bounds[0], mean - half), min(bounds[1], mean + half))
 
 
 def ratio_of(above: Sequence[float], below: Sequence[float]) -> Estimate | None:
@@ -108,11 +113,19 @@ def two_way_variance(table_UQ: FloatArray) -> tuple[float, float]:
 def _widened(
     table_UQ: FloatArray, by_question: tuple[float, float], bounds: tuple[float, float]
 ) -> Estimate:
-    """The mean of the table; its interval is that over both, and no less than that given."""
+    """The mean of the table, with what the rows add to the interval over questions."""
     value = float(table_UQ.mean())
     low, high = by_question
     if min(table_UQ.shape) > 1:
-        variance, degrees = two_way_variance(table_UQ)
-        half = t_quantile(max(1, int(degrees))) * math.sqrt(variance)
-        low, high = min(low, value - half), max(high, value + half)
+        added = _added_by_rows(table_UQ)
+        low, high = value - math.hypot(value - low, added), value + math.hypot(high - value, added)
     return Estimate(value, max(bounds[0], low), min(bounds[1], high))
+
+
+def _added_by_rows(table_UQ: FloatArray) -> float:
+    """By how much, in squares, half the interval over both exceeds that over columns alone."""
+    num_columns = table_UQ.shape[1]
+    alone = t_quantile(num_columns - 1) ** 2 * table_UQ.mean(axis=0).var(ddof=1) / num_columns
+    variance, degrees = two_way_variance(table_UQ)
+    both = t_quantile(max(1, int(degrees))) ** 2 * variance
+    return math.sqrt(max(0.0, both - float(alone)))

@@ -63,7 +63,8 @@ def run_jobs(jobs: Sequence[Job], at_once: int, progress: Progress) -> dict[str,
                         progress.say(f"[red]✗ {job.run.name}[/red]: {failed[job.run.name]}")
                     else:
                         seconds = time.monotonic() - started
-                        progress.say(f"[green]✓ {job.run.name}[/green] in {seconds:.0f} s")
+                        done = f"{job.run.name}: {', '.join(job.steps)}"
+                        progress.say(f"[green]✓ {done}[/green] in {seconds:.0f} s")
                 states = ", ".join(job.state() for job, _ in running.values())
                 advance(len(jobs) - len(waiting) - len(running), len(jobs), states)
         except KeyboardInterrupt:

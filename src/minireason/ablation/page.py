@@ -45,7 +45,7 @@ def tables(summary: Summary) -> list[Table]:
     for sheet in sheets(summary):
         table = Table(title=sheet.title, caption=sheet.note, show_lines=True)
         for number, name in enumerate(sheet.headers):
-            table.add_column(name, style="bold" if not number else None, overflow="fold")
+            table.add_column(name, style="bold" if not number else None)
         for row in sheet.rows:
             table.add_row(*(escape(cell.replace(" [", "\n[")) for cell in row))
         found.append(table)

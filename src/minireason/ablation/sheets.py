@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from minireason.ablation.estimates import Estimate
-from minireason.ablation.summary import ALL, Contrast, Row, Summary
+from minireason.ablation.summary import ALL, Contrast, Summary
 from minireason.evaluate.ladder import percent, points
 from minireason.report.scales import compact
 
@@ -33,17 +33,11 @@ def lead(summary: Summary) -> str:
 
 
 def sheets(summary: Summary) -> list[Sheet]:
-    """The variants, what each toggle is worth, and the comparisons, as far as there are any."""
-    found = [_variants(summary)]
-    if summary.effects:
-        note = (
-            "With less without, over the pairs of variants that differ in nothing else, seed by "
-            "seed. ▲ ▼ beyond the 95 % interval, ≈ not; the noise scale is a factor."
-        )
-        found.append(_contrasts("What each is worth", note, "toggle", summary.effects))
-    if summary.comparisons:
-        note = "The first less the second, seed by seed."
-        found.append(_contrasts("Comparisons", note, "variants", summary.comparisons))
+    """The variants and their differences, in accuracy and in training; and what failed."""
+    found = [_accuracies(summary), _trainings(summary)]
+    differences = [*summary.effects, *summary.comparisons]
+    if differences:
+        found += [_accuracy_changes(differences), _training_changes(differences)]
     if summary.failed:
         rows = [[name, why] for name, why in summary.failed.items()]
         note = "They are not in the numbers; the same command tries them again."
@@ -69,52 +63,71 @@ def factor_text(factor: float) -> str:
     return f"×{factor:.2f}"
 
 
-def _variants(summary: Summary) -> Sheet:
+def _accuracies(summary: Summary) -> Sheet:
     """A row a variant, after the model that all of them start from."""
     names = list(summary.before)
-    rest = ["zero signal %", "noise scale", "noise of a step", "reward", "response", "tokens"]
-    start = [_cell(summary.before[name], percent) for name in names]
-    rows = [["before RLVR", "", *start, *[""] * (len(rest) + 1)]]
-    rows += [_variant(row, names) for row in summary.rows]
-    note = (
-        "pass@1 in %, with 95 % intervals over questions and seeds; the others over seeds. The "
-        "noise scale is the number of generated tokens at which the gradient's noise equals its "
-        "signal, less is better; reward and response tokens are of the last quarter of the steps."
-    )
-    return Sheet("Variants", note, ["variant", "seeds", *names, *rest, "steps"], rows)
-
-
-def _variant(row: Row, names: Sequence[str]) -> list[str]:
-    return [
-        row.label,
-        str(row.num_seeds),
-        *(_cell(row.accuracy[name], percent) for name in names),
-        _cell(row.zero_signal, percent),
-        _cell(row.noise_scale, tokens_text),
-        _cell(row.noise, compact),
-        _cell(row.reward, signed),
-        _cell(row.response_tokens, tokens_text),
-        f"{row.generated_tokens:,.0f}",
-        f"{row.num_steps:.0f}",
+    every = [("before RLVR", "", summary.before)]
+    every += [(row.label, str(row.num_seeds), row.accuracy) for row in summary.rows]
+    rows = [
+        [label, seeds, *(_cell(found[name], percent) for name in names)]
+        for label, seeds, found in every
     ]
+    note = "pass@1 in %, with 95 % intervals over questions and seeds."
+    return Sheet("Accuracy", note, ["variant", "seeds", *names], rows)
 
 
-def _contrasts(title: str, note: str, what: str, contrasts: Sequence[Contrast]) -> Sheet:
+def _trainings(summary: Summary) -> Sheet:
+    headers = ["variant", "zero signal %", "noise scale", "noise of a step", "reward", "response"]
+    rows = [
+        [
+            row.label,
+            _cell(row.zero_signal, percent),
+            _cell(row.noise_scale, tokens_text),
+            _cell(row.noise, compact),
+            _cell(row.reward, signed),
+            _cell(row.response_tokens, tokens_text),
+            f"{row.generated_tokens:,.0f}",
+            f"{row.num_steps:.0f}",
+        ]
+        for row in summary.rows
+    ]
+    note = (
+        "Groups without signal, over all steps; generated tokens at which the gradient's noise "
+        "equals its signal before the first update, less is better; that noise over signal for a "
+        "step; reward and response tokens in the last quarter of the steps. 95 % intervals over "
+        "seeds; a dash where the signal is lost in the noise (--noise-steps)."
+    )
+    return Sheet("Training", note, [*headers, "generated", "steps"], rows)
+
+
+def _accuracy_changes(contrasts: Sequence[Contrast]) -> Sheet:
     names = list(contrasts[0].accuracy)
-    headers = [what, "pairs", "seeds", *names, "zero signal", "reward", "noise scale"]
+    rows = [
+        [each.name, each.size, *(_change(each.accuracy[name], points) for name in names)]
+        for each in contrasts
+    ]
+    note = (
+        "In points. A toggle: with it less without it, over the pairs of variants that differ in "
+        "nothing else, seed by seed; then the first variant less the second. ▲ ▼ beyond the 95 % "
+        "interval over questions and runs, ≈ not."
+    )
+    return Sheet("Differences in accuracy", note, ["of", "pairs × seeds", *names], rows)
+
+
+def _training_changes(contrasts: Sequence[Contrast]) -> Sheet:
     rows = [
         [
             each.name,
-            str(each.num_pairs),
-            str(each.num_seeds),
-            *(_change(each.accuracy[name], points) for name in names),
+            each.size,
             _change(each.zero_signal, points),
-            _change(each.reward, signed),
             _change(each.noise_scale, factor_text, null=1.0),
+            _change(each.reward, signed),
         ]
         for each in contrasts
     ]
-    return Sheet(title, note, headers, rows)
+    headers = ["of", "pairs × seeds", "zero signal, points", "noise scale, factor", "reward"]
+    note = "95 % intervals over runs; those of the noise scale over pairs of variants."
+    return Sheet("Differences in training", note, headers, rows)
 
 
 def _cell(estimate: Estimate | None, text: Text) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 
 from minireason.ablation.design import Study, Variant, spaced
 from minireason.ablation.estimates import (
+    CHANGE,
+    SHARE,
     Estimate,
     accuracy,
     difference,
@@ -65,6 +67,10 @@ class Contrast:
     zero_signal: Estimate
     reward: Estimate
     noise_scale: Estimate | None
+
+    @property
+    def size(self) -> str:
+        return f"{self.num_pairs} × {self.num_seeds}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +137,8 @@ def contrast(name: str, pairs: Pairs, outcomes: Outcomes) -> Contrast | None:
         num_pairs=len(whole),
         num_seeds=max(len(outcomes[variant]) for pair in whole for variant in pair),
         accuracy=_differences(units),
-        zero_signal=mean_of([one.zero_signal - other.zero_signal for one, other in units]),
-        reward=mean_of([one.reward - other.reward for one, other in units]),
+        zero_signal=mean_of([a.zero_signal - b.zero_signal for a, b in units], CHANGE),
+        reward=mean_of([a.reward - b.reward for a, b in units]),
         noise_scale=_noise_factor(whole, outcomes),
     )
 
@@ -144,7 +150,7 @@ def _row(variant: Variant, label: str, runs: Sequence[Outcome]) -> Row:
         on=variant.on,
         num_seeds=len(runs),
         accuracy=_accuracies([run.grids for run in runs]),
-        zero_signal=mean_of([run.zero_signal for run in runs]),
+        zero_signal=mean_of([run.zero_signal for run in runs], SHARE),
         reward=mean_of([run.reward for run in runs]),
         response_tokens=mean_of([run.response_tokens for run in runs]),
         generated_tokens=float(np.mean([run.generated_tokens for run in runs])),
