@@ -13,11 +13,13 @@ from minireason.ablation.estimates import Estimate
 from minireason.ablation.sheets import (
     Sheet,
     Text,
-    factor_text,
     lead,
     main_benchmark,
     sheets,
     tokens_text,
+)
+from minireason.ablation.sheets import (
+    factor_text as factor,
 )
 from minireason.ablation.summary import Summary
 from minireason.evaluate.ladder import percent, points
@@ -66,16 +68,17 @@ def pictures(summary: Summary) -> list[tuple[str, str, Markup]]:
     before = [("before RLVR", summary.before[name])]
     found: list[tuple[str, str, Sequence[tuple[str, Estimate | None]], Text]] = [
         ("Accuracy, %", name, [*before, *((r.label, r.accuracy[name]) for r in rows)], percent),
-        ("Groups without signal, %", "", [(r.label, r.zero_signal) for r in rows], percent),
+        ("Groups without signal, %", "share", [(r.label, r.zero_signal) for r in rows], percent),
         ("Gradient noise scale", "tokens", [(r.label, r.noise_scale) for r in rows], tokens_text),
     ]
     shown = [(t, note, _dots(t, values, text)) for t, note, values, text in found]
-    differences = [*summary.effects, *summary.comparisons]
-    if differences:
-        title, values = "Change of accuracy", [(d.name, d.accuracy[name]) for d in differences]
-        shown.append((title, "points", _dots(title, values, points, 0.0)))
-        title, scales = "Change of the noise scale", [(d.name, d.noise_scale) for d in differences]
-        shown.append((title, "factor", _dots(title, scales, factor_text, 1.0)))
+    changes = [*summary.effects, *summary.comparisons]
+    differences: list[tuple[str, str, list[tuple[str, Estimate | None]], Text, float]] = [
+        ("Change of accuracy", "points", [(c.name, c.accuracy[name]) for c in changes], points, 0),
+        ("Change of that share", "points", [(c.name, c.zero_signal) for c in changes], points, 0),
+        ("Change of the scale", "factor", [(c.name, c.noise_scale) for c in changes], factor, 1),
+    ]
+    shown += [(t, note, _dots(t, values, text, at)) for t, note, values, text, at in differences]
     return [(title, note, chart) for title, note, chart in shown if chart]
 
 

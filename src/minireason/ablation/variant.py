@@ -56,8 +56,14 @@ class Run:
         return repr(select(self.recipe, self._step(PROMPTS).keys))
 
     def missing(self, names: Sequence[str]) -> list[str]:
-        """Those of the steps that are to do. Raises RunFolderError where one was made otherwise."""
-        return [name for name in names if self.runner.state(self._step(name)) != "done"]
+        """The first of the steps that is to do, and those after it.
+
+        Raises RunFolderError where one before it was made otherwise.
+        """
+        for place, name in enumerate(names):
+            if self.runner.state(self._step(name)) != "done":
+                return list(names[place:])
+        return []
 
     def begin(self, base: Path) -> None:
         """Write the run's recipe, and link what it starts from."""
