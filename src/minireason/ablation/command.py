@@ -46,7 +46,7 @@ def ablate(
     ] = 0,
     overrides: Overrides = None,
 ) -> None:
-    """Measure what parts of RLVR are worth: variants at equal generated tokens."""
+    """Measure what parts of RLVR are worth, at equal tokens."""
     from minireason.ablation.design import TOGGLES, Study
     from minireason.ablation.run import Ablation, Means
     from minireason.progress import Progress
