@@ -13,7 +13,7 @@ ROWS = [
     {"question": f"What is {n} plus {n}?", "answer": str(2 * n), "solution": f"\\boxed{{{2 * n}}}"}
     for n in range(1, 6)
 ]
-COMMANDS = ["run", "rollout", "verify", "curate", "evaluate", "report", "train"]
+COMMANDS = ["run", "rollout", "verify", "curate", "evaluate", "report", "ablate", "train"]
 TRAIN_COMMANDS = ["pretrain", "midtrain", "sft", "dpo", "rlvr"]
 RUN_OPTIONS = ["--out", "--from", "--until", "--only", "--set", "--processes"]
 RUN_OPTIONS += ["--dry-run", "--help"]
@@ -224,6 +224,24 @@ def test_a_place_that_cannot_be_written_is_one_line(place, fails, tmp_path):
 )
 def test_an_unknown_step_is_one_line(arguments, message, fails):
     assert message in fails("run", SMOKE, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--toggle", "rebalance"],
+            "there is no toggle 'rebalance'; there are prompt_",
+        ),
+        (["--against", "trpo"], "there is no algorithm 'trpo'; there are grpo"),
+        (["--against", "grpo"], "rlvr.algorithm is 'grpo' already"),
+        (["--set", 'run.stages=["sft"]'], "run.stages has no 'rlvr'"),
+        (["--set", "rlvr.sede=3"], "unknown key 'rlvr.sede'; the nearest is 'rlvr.seed'"),
+    ],
+)
+def test_what_cannot_be_ablated_is_one_line(arguments, message, fails, tmp_path):
+    assert message in fails("ablate", SMOKE, *arguments)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_stage_that_the_recipe_leaves_out_is_one_line(fails):

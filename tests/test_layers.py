@@ -21,7 +21,8 @@ LAYERS = [
     ["workbench"],
     ["stages"],
     ["pipeline"],
-    ["runner", "launch"],
+    ["runner", "launch", "options"],
+    ["ablation"],
     ["cli"],
 ]
 HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn
 
 import typer
 
-from minireason.errors import MinireasonError, Preempted
+from minireason.ablation.command import ablate
+from minireason.errors import MinireasonError
+from minireason.options import Overrides, RecipePath, preempt, resumable
 
 if TYPE_CHECKING:
     from minireason.recipe import Recipe
@@ -33,16 +33,11 @@ app = typer.Typer(
 train_app = typer.Typer(no_args_is_help=True, help="Train one stage of a recipe.")
 app.add_typer(train_app, name="train")
 
-RecipePath = Annotated[Path, typer.Argument(help="Recipe file (TOML), see docs/recipe.md.")]
 Out = Annotated[
     Path | None, typer.Option("--out", help="Run folder (default: runs/ and the recipe's name).")
 ]
 Processes = Annotated[
     int, typer.Option("--processes", min=1, help="Processes of this machine, one for each GPU.")
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one key; repeatable."),
 ]
 
 
@@ -138,6 +133,9 @@ def evaluate(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -
 def report(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
     """Write the HTML report of what there is."""
     _run(recipe, out, overrides, Chosen(only="report"))
+
+
+app.command()(ablate)
 
 
 @train_app.command()
@@ -236,26 +234,18 @@ def _run_here(recipe: Recipe, run_dir: Path, chosen: Chosen) -> None:
     from minireason.progress import Progress
     from minireason.runner import Runner
 
-    signal.signal(signal.SIGTERM, _preempt)
+    signal.signal(signal.SIGTERM, preempt)
     here = world.join()
     runner = Runner(recipe, run_dir, Progress(is_quiet=not here.is_main), here)
-    try:
-        runner.run(runner.choose(*chosen))
-    except KeyboardInterrupt as error:
-        world.leave()
-        if not isinstance(error, Preempted):
+    with resumable(is_said=here.is_main):
+        try:
+            runner.run(runner.choose(*chosen))
+        except KeyboardInterrupt:
+            world.leave()
             raise
-        if here.is_main:
-            command = shlex.join(["minireason", *sys.argv[1:]])
-            _complain(f"asked to end; what is done is kept, resume with: {command}", 0)
-        raise typer.Exit from error
     world.leave()
     if here.is_main:
         _show_ladder(runner.run_dir)
-
-
-def _preempt(_signal: int, _frame: FrameType | None) -> None:
-    raise Preempted
 
 
 def _show_ladder(run_dir: Path) -> None:

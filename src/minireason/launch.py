@@ -30,7 +30,7 @@ def launch(num_processes: int, arguments: Sequence[str]) -> int:
         subprocess.Popen(
             [sys.executable, "-m", "minireason", *arguments],
             process_group=0,  # a terminal's Ctrl-C comes from here, once
-            preexec_fn=_end_with_parent,  # this process has no other threads
+            preexec_fn=end_with_parent,  # this process has no other threads
             env=os.environ
             | {
                 "RANK": str(rank),
@@ -59,7 +59,7 @@ def launch(num_processes: int, arguments: Sequence[str]) -> int:
             signal.signal(number, handler)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Ask Linux to send SIGTERM when the starter dies; elsewhere they would go on alone."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1

@@ -7,6 +7,7 @@ from minireason.report.charts import (
     Distribution,
     Estimate,
     Line,
+    dot_chart,
     interval_chart,
     line_chart,
     ridge_chart,
@@ -150,3 +151,20 @@ def test_bins_are_as_high_as_their_counts() -> None:
     chart = ridge_chart([Distribution("SFT", [0, 8, 16, 24], [10, 5, 0], {})], "x")
     bins = [e for e in ET.fromstring(chart).iter("rect") if e.get("class") == "bin"]
     assert [float(b.get("height")) for b in bins] == [38.0, 19.0]
+
+
+def test_dots_lie_where_their_values_are_and_are_hollow_where_not_firm() -> None:
+    estimates = [
+        Estimate("one", 0.0, -1.0, 1.0, False, "one: 0"),
+        Estimate("two <b>", 2.0, 1.0, 3.0, True, "two: 2"),
+    ]
+    root = ET.fromstring(str(dot_chart(estimates, "changes", "{:.1f}".format, 0.0)))
+    first, second = root.iterfind(".//{*}circle")
+    assert (first.get("class"), second.get("class")) == ("point soft", "point firm")
+    bars = [line for line in root.iterfind(".//{*}line") if line.get("class") == "bar"]
+    for dot, bar in zip((first, second), (bars[0], bars[3]), strict=True):
+        middle = (float(bar.get("x1")) + float(bar.get("x2"))) / 2
+        assert float(dot.get("cx")) == pytest.approx(middle, abs=0.1)
+        assert dot.get("cy") == bar.get("y1")
+    axis = next(line for line in root.iterfind(".//{*}line") if line.get("class") == "axis")
+    assert axis.get("x1") == first.get("cx")

@@ -42,6 +42,8 @@ class Rlvr(Section):
     and `ppo` in a comparison)."""
     learning_rate: Annotated[float, Field(gt=0)] = 5e-7
     """Peak learning rate (paper: 5e-7)."""
+    seed: Count = 0
+    """Seed of this stage's sampling, on top of `run.seed`: other seeds repeat the stage alone."""
     num_steps: Positive = 200
     """Sampling steps."""
     token_budget: Count = 0

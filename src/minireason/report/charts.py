@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -159,6 +159,35 @@ def interval_chart(estimates: Sequence[Estimate], label: str) -> Markup:
         group = Markup("<g><title>{}</title>{}</g>")
         parts.append(group.format(e.title, Markup("").join(bar)))
         parts.append(_text(px, height - 12, e.label, "tick"))
+    return _svg(height, label, parts)
+
+
+def dot_chart(
+    estimates: Sequence[Estimate], label: str, show: Callable[[float], str], null: float | None
+) -> Markup:
+    """Values with error bars below each other, each under its label; hollow where not `is_firm`.
+
+    `null`, where there is one, is marked: the value that means no difference.
+    """
+    left, right, pitch = 12, WIDTH - 12, 44
+    height = pitch * len(estimates) + 30
+    ends = [end for e in estimates for end in (e.low, e.high)] + ([] if null is None else [null])
+    ticks = nice_ticks(min(ends), max(ends))
+    x = Scale(ticks[0], ticks[-1], left, right)
+    parts = [_rule(x(t), 0, x(t), height - 24, "grid") for t in ticks]
+    parts += [_text(x(t), height - 8, show(t), "tick") for t in ticks]
+    if null is not None:
+        parts.append(_rule(x(null), 0, x(null), height - 24, "axis"))
+    for i, e in enumerate(estimates):
+        y = pitch * i + 30
+        bar = [_text(left, y - 14, e.label, "row", "start")]
+        bar.append(_text(right, y - 14, show(e.value), "value", "end"))
+        bar += [_rule(x(e.low), y, x(e.high), y, "bar")]
+        bar += [_rule(x(end), y - 4, x(end), y + 4, "bar") for end in (e.low, e.high)]
+        form = '<circle cx="{}" cy="{}" r="5" class="point {}"/>'
+        bar.append(Markup(form).format(x(e.value), y, "firm" if e.is_firm else "soft"))
+        group = Markup("<g><title>{}</title>{}</g>")
+        parts.append(group.format(e.title, Markup("").join(bar)))
     return _svg(height, label, parts)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -36,8 +38,7 @@ def write_data_page(run_dir: Path, out: Path) -> Path | None:
     if data is None:
         return None
     values = data_page.page_values(load_run(run_dir), data, run_dir)
-    template = _environment().get_template("data.html")
-    return _write(out, template.render(**values, style=_asset("style.css")))
+    return write_page(out, "data.html", values)
 
 
 def write_rollouts_page(run_dir: Path, out: Path) -> Path | None:
@@ -50,6 +51,15 @@ def write_rollouts_page(run_dir: Path, out: Path) -> Path | None:
     style = _asset("style.css") + _asset("rollouts.css")
     script = _asset("rollouts.js") + _asset("rollouts_view.js")
     return _write(out, template.render(**values, style=style, script=script))
+
+
+def write_page(out: Path, template: str, values: Mapping[str, Any]) -> Path:
+    """Write another page of this look, atomically; return `out`.
+
+    The template extends `base.html`, which names the `run`.
+    """
+    found = _environment().get_template(template)
+    return _write(out, found.render(**values, style=_asset("style.css")))
 
 
 def _write(out: Path, page: str) -> Path:

@@ -62,7 +62,8 @@ class RolloutSource(StepSource):
         others: Others | None = None,
     ) -> None:
         self.learner, self.policy, self.settings, self.folder = learner, policy, settings, folder
-        self.world, self.seed, self.referee = learner.world, learner.settings.seed, policy.referee
+        self.world, self.referee = learner.world, policy.referee
+        self.seed = derive_seed(learner.settings.seed, "rlvr", settings.seed)
         self.prompts = {prompt.question_id: prompt for prompt in prompts}
         self.others = others or Others()
         if self.others.critic:

@@ -12,8 +12,9 @@ reward rebalancing (`rl/groups.py`, `rl/rebalance.py`), temperature annealing (`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -22,6 +23,7 @@ from minireason.curate.prompts import PromptSelection, select_prompts, still_ope
 from minireason.model.adapters import is_adapted
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel
+from minireason.recipe.reinforcement import Rlvr
 from minireason.records import (
     Prompt,
     Question,
@@ -34,6 +36,7 @@ from minireason.records import (
 )
 from minireason.rl.algorithms import ALGORITHMS
 from minireason.rl.critic import Critic, CriticSettings
+from minireason.rl.gradient_noise import measure_noise
 from minireason.rl.groups import Referee
 from minireason.rl.rewarder import Rewarder
 from minireason.rl.source import Others, Policy, RolloutSource
@@ -41,10 +44,13 @@ from minireason.rl.stream import Source
 from minireason.rollout.crew import lead
 from minireason.rollout.policy import PolicyTeacher
 from minireason.rollout.sampling import SamplingParams
+from minireason.runfolder import write_json
 from minireason.seeding import derive_seed
 from minireason.step import Counts, StepContext
 from minireason.train.forward import ValueScorer
 from minireason.train.learner import Learner
+from minireason.train.objectives.policy_gradient import PolicyGradient
+from minireason.train.schedule import annealed_temperature
 from minireason.verify.verifier import open_verifier
 from minireason.workbench import (
     adapt,
@@ -125,7 +131,47 @@ def rounds(num_trials: int, num_rounds: int) -> list[tuple[int, int]]:
 
 def rlvr(step: StepContext) -> Counts:
     """Train the stage-3 model on its own responses to the selected prompts."""
+    with open_reinforcement(step, step.recipe.rlvr) as opened:
+        fit(step, opened.learner, opened.language_model, opened.source, opened.objective)
+        num_prompts = len(opened.source.prompts)
+    return {"in": num_prompts, "out": num_prompts}
+
+
+def gradient_noise(step: StepContext, num_steps: int) -> Counts:
+    """Write `noise.json`: what so many steps' gradients say at the weights that the stage starts
+    from, each of a whole step, sampled at the temperature of the middle of the training."""
     settings = step.recipe.rlvr
+    temperature = annealed_temperature(
+        1,
+        2,
+        settings.temperature_start,
+        settings.temperature_end,
+        settings.anneal_fraction,
+    )
+    still = {"temperature_start": temperature, "anneal_fraction": 0.0, "token_budget": 0}
+    whole = {"num_steps": num_steps, "staleness": 0, "updates_per_step": 1}
+    with (
+        open_reinforcement(step, settings.model_copy(update=still | whole)) as opened,
+        step.progress.track(step.folder.name) as advance,
+    ):
+        noise = measure_noise(opened.learner, opened.source, opened.objective, advance)
+    write_json(step.folder / "noise.json", noise.as_dict())
+    return {"in": num_steps, "out": num_steps}
+
+
+@dataclass(frozen=True, slots=True)
+class Reinforcement:
+    """A training by reinforcement before its first step."""
+
+    learner: Learner
+    language_model: LanguageModel
+    source: RolloutSource
+    objective: PolicyGradient
+
+
+@contextlib.contextmanager
+def open_reinforcement(step: StepContext, settings: Rlvr) -> Iterator[Reinforcement]:
+    """The stage-3 model, what samples from it and what it learns by."""
     algorithm = ALGORITHMS[settings.algorithm]
     language_model = open_model(step, step.recipe.lora.base_bits)
     selected = read_records(step.inputs["prompts"] / "prompts.parquet", Prompt)
@@ -137,7 +183,7 @@ def rlvr(step: StepContext) -> Counts:
         open_verifier(**step.recipe.verify.model_dump()) as verifier,
         Rewarder(weights, verifier, settings.max_tokens) as rewarder,
     ):
-        sources = open_sources(step, learner, language_model)
+        sources = open_sources(step, settings.staleness, learner, language_model)
         referee = Referee(Chat(language_model.tokenizer), rewarder)
         policy = Policy(sources, referee, is_exact=step.recipe.sampler.engine == "embedded")
         others = Others(
@@ -148,15 +194,13 @@ def rlvr(step: StepContext) -> Counts:
         objective = algorithm.objective(
             settings.max_tokens, settings.kl_weight, settings.clip_low, settings.clip_high
         )
-        fit(step, learner, language_model, source, objective)
-    return {"in": len(selected), "out": len(selected)}
+        yield Reinforcement(learner, language_model, source, objective)
 
 
 def open_sources(
-    step: StepContext, learner: Learner, language_model: LanguageModel
+    step: StepContext, staleness: int, learner: Learner, language_model: LanguageModel
 ) -> list[Source]:
     """A sampler on the trained weights themselves, or on as many copies as sampling runs ahead."""
-    staleness = step.recipe.rlvr.staleness
     if not staleness and not learner.is_sharded:
         models = [language_model]
     else:

@@ -1,0 +1,44 @@
+"""What the commands share: options, and how a command ends that is asked to.
+
+This module imports no torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from minireason.errors import Preempted
+
+RecipePath = Annotated[Path, typer.Argument(help="Recipe file (TOML), see docs/recipe.md.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one key; repeatable."),
+]
+
+
+@contextlib.contextmanager
+def resumable(*, is_said: bool = True) -> Iterator[None]:
+    """After SIGTERM, say how to go on and end well."""
+    try:
+        yield
+    except Preempted as error:
+        if is_said:
+            command = shlex.join(["minireason", *sys.argv[1:]])
+            print(
+                f"asked to end; what is done is kept, resume with: {command}",
+                file=sys.stderr,
+            )
+        raise typer.Exit from error
+
+
+def preempt(_signal: int, _frame: FrameType | None) -> None:
+    """What SIGTERM does to a command that can go on later."""
+    raise Preempted
