@@ -131,7 +131,7 @@ class SlotCache(Cache):
         return keys[:rows, :span].transpose(1, 2), values[:rows, :span].transpose(1, 2)
 
     def move(self, source: torch.Tensor, target: torch.Tensor, length: int) -> None:
-        """Copy the first positions of slots, here to there, all at once."""
+        """Copy the first positions of slots, here to there, all at once; a source may repeat."""
         for states in self.keys + self.values:
             states[target, :length] = states[source, :length]
 
