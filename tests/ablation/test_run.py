@@ -155,9 +155,9 @@ def test_ctrl_c_saves_what_the_runs_have_done_and_the_same_command_goes_on(
     words = ["ablate", *smoke_arguments, *options, "--tokens", 1500]
     words += ["--from", smoke_run, "--out", tmp_path / "out"]
     process = start(*words)
-    folders = [tmp_path / "out" / name / "seed-0" / "rlvr" for name in NAMES]
+    folders = [tmp_path / "out" / name / "seed-0" for name in NAMES]
     deadline = time.monotonic() + 100
-    while process.is_alive() and not all((f / "metrics.jsonl").exists() for f in folders):
+    while process.is_alive() and not all(map(metrics_lines, folders)):
         assert time.monotonic() < deadline, process.output.read_text()
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGINT)
@@ -166,7 +166,8 @@ def test_ctrl_c_saves_what_the_runs_have_done_and_the_same_command_goes_on(
     assert process.exitcode == 130, said
     assert said.endswith("interrupted; run the same command again to go on\n")
     for folder in folders:
-        assert any((folder / "checkpoints").iterdir()) or (folder / "manifest.json").exists()
+        is_done = (folder / "rlvr" / "manifest.json").exists()  # on a machine that is fast enough
+        assert is_done or list((folder / "rlvr").glob("checkpoints/step-*"))
     process = start(*words)
     process.join(200)
     assert process.exitcode == 0, process.output.read_text()
