@@ -20,7 +20,9 @@ def carry_out(arguments, run_dir, step):
     """Run the step; how many requests this process has sampled."""
     sampled = []
     generate = Engine.generate
-    Engine.generate = lambda self, asked, *rest: sampled.extend(asked) or generate(self, asked, *rest)
+    Engine.generate = lambda self, asked, *rest: (
+        sampled.extend(asked) or generate(self, asked, *rest)
+    )
     recipe = load_recipe(Path(arguments[0]), arguments[2::2])
     runner = Runner(recipe, run_dir, Progress(is_quiet=True), join())
     runner.run(runner.choose(only=step))
