@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=["steps", "curves"])
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--rounds", type=int, default=5, help="or seeds, of `curves`")
-    parser.add_argument("--steps", type=int, default=3, help="timed in a run, or learnt")
+    parser.add_argument("--steps", type=int, help="timed in a run (3), or learnt (40)")
     parser.add_argument("--prompts", type=int, default=24, help="of a step, eight responses each")
     parser.add_argument("--rates", nargs="+", type=float, default=[1e-4], help="learning rates")
     parser.add_argument("--tiny", action="store_true", help="so small that it says nothing")
@@ -78,19 +78,21 @@ def main() -> None:
 
         print(json.dumps(carry_out(json.loads(arguments.child))))
         return
-    with tempfile.TemporaryDirectory() as folder:
-        run = first(arguments, folder)
-        for part in arguments.only:
+    for part in arguments.only:
+        with tempfile.TemporaryDirectory() as folder:
+            run = first(part, arguments, folder)
             for threads in arguments.threads:
                 print(f"\n### {part}, threads: {threads}\n", flush=True)
                 print(PARTS[part](run | {"threads": threads}, arguments), flush=True)
 
 
-def first(arguments: argparse.Namespace, folder: str) -> Run:
-    """What all runs have in common; the prompts are there."""
-    run = {"model": arguments.model, "folder": folder, "prompts": f"{folder}/prompts"}
+def first(part: str, arguments: argparse.Namespace, folder: str) -> Run:
+    """What all runs of a part have in common; the prompts are there."""
+    run: Run = {"model": arguments.model, "prompts": f"{folder}/prompts"}
     run |= {"prompts_per_step": arguments.prompts, "max_tokens": 320}
-    child(run | {"part": "prepare", "num_held_out": 8 if arguments.tiny else 200})
+    laid = {"num_held_out": 8 if arguments.tiny else 150, "only_open": part in ("curves", "rates")}
+    child(run | laid | {"part": "prepare"})
+    run["steps"] = arguments.steps or (40 if laid["only_open"] else 3)
     return run | {"shrunk": TINY if arguments.tiny else {}}
 
 
@@ -102,7 +104,7 @@ def steps(run: Run, arguments: argparse.Namespace) -> str:
     """Each side's steps, and how much faster ours are."""
 
     def measure(side: str, number: int) -> Run:
-        return mean_step(run | BEST[side] | {"side": side, "seed": number}, arguments.steps)
+        return mean_step(run | BEST[side] | {"side": side, "seed": number})
 
     found, load = in_turns(SIDES, arguments.rounds, measure)
     lines = [f"| side | {' | '.join(COLUMNS.values())} |", "|---" * (len(COLUMNS) + 1) + "|"]
@@ -126,17 +128,17 @@ def settings(run: Run, arguments: argparse.Namespace) -> str:
     }
 
     def measure(name: str, number: int) -> float:
-        return mean_step(named[name] | {"seed": number}, arguments.steps)["seconds"]
+        return mean_step(named[name] | {"seed": number})["seconds"]
 
     found, load = in_turns(list(named), arguments.rounds, measure)
     lines = [f"| setting, load {load} | s a step |", "|---|---|"]
     return "\n".join([*lines, *(f"| {name} | {spread(s)} |" for name, s in found.items())])
 
 
-def mean_step(run: Run, num_steps: int) -> Run:
+def mean_step(run: Run) -> Run:
     """Means over the timed steps of one run."""
     with tempfile.TemporaryDirectory() as folder:
-        task = {"part": "train", "folder": f"{folder}/run", "num_steps": WARMUP + num_steps}
+        task = {"part": "train", "folder": f"{folder}/run", "num_steps": WARMUP + run["steps"]}
         timed = child(run | task | run["shrunk"])[WARMUP:]
     step = {name: statistics.mean(step[name] for step in timed) for name in timed[0]}
     step["update_s"] = step["seconds"] - step["sampling_s"] - step["reward_s"]
@@ -151,13 +153,13 @@ def curves(run: Run, arguments: argparse.Namespace) -> str:
 
     def measure(side: str, number: int) -> Curve:
         task = BEST[side] | {"side": side, "seed": number, "learning_rate": rates[side]}
-        return [(0.0, start), *curve(run | task, arguments.steps)]
+        return [(0.0, start), *curve(run | task)]
 
     found, load = in_turns(SIDES, arguments.rounds, measure)
     lines = ["| step | ours, s | pass rate | TRL, s | pass rate |", "|---" * 5 + "|"]
     for i in range(len(found["ours"][0])):
         cells = [spread([c[i][k] for c in found[side]], 3) for side in SIDES for k in (0, 1)]
-        lines.append(f"| {i * kept_every(arguments.steps)} | {' | '.join(cells)} |")
+        lines.append(f"| {i * kept_every(run['steps'])} | {' | '.join(cells)} |")
     given = ", ".join(f"{side} {rate:g}" for side, rate in rates.items())
     lines += ["", f"Learning rates: {given}; load {load}.", ""]
     return "\n".join([*lines, *reached(found, start)])
@@ -193,16 +195,16 @@ def rates(run: Run, arguments: argparse.Namespace) -> str:
     def measure(name: str, number: int) -> float:
         side, rate = name.split()
         task = BEST[side] | {"side": side, "seed": 1000 + number, "learning_rate": float(rate)}
-        return statistics.mean(rate for _, rate in curve(run | task, arguments.steps))
+        return statistics.mean(rate for _, rate in curve(run | task))
 
     found, load = in_turns(names, arguments.rounds, measure)
     lines = [f"| learning rate, load {load} | mean pass rate |", "|---|---|"]
     return "\n".join([*lines, *(f"| {name} | {spread(r, 3)} |" for name, r in found.items())])
 
 
-def curve(run: Run, num_steps: int) -> Curve:
+def curve(run: Run) -> Curve:
     """Seconds of training and pass rate of each of the weights that a training keeps."""
-    every = kept_every(num_steps)
+    num_steps, every = run["steps"], kept_every(run["steps"])
     with tempfile.TemporaryDirectory() as folder:
         task = {"folder": f"{folder}/run", "num_steps": num_steps, "kept_every": every}
         trained = child(run | task | {"part": "train"} | run["shrunk"])

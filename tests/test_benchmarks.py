@@ -77,7 +77,7 @@ def rlvr_run(benchmark, monkeypatch, tmp_path):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     runs = benchmark("beside_grpo.runs")
     run = {"model": "tiny", "prompts": str(tmp_path / "prompts"), "num_steps": 2, "kept_every": 1}
-    runs.carry_out(run | {"part": "prepare", "num_held_out": 3})
+    runs.carry_out(run | {"part": "prepare", "num_held_out": 3, "only_open": False})
     return runs.carry_out, run | SMALL | {"part": "train"}
 
 

@@ -27,7 +27,7 @@ def carry_out(run: Run) -> Any:
 def prepare(run: Run) -> None:
     folder = Path(run["prompts"])
     folder.mkdir(parents=True)
-    lay_prompts(run["model"], folder, run["num_held_out"])
+    lay_prompts(run["model"], folder, run["num_held_out"], only_open=run["only_open"])
 
 
 def train(run: Run) -> list[dict[str, float]]:

@@ -65,11 +65,15 @@ def task_of(run: dict[str, Any]) -> Task:
     return Task(**{field.name: run[field.name] for field in fields(Task) if field.name in run})
 
 
-def lay_prompts(model: str, folder: Path, num_held_out: int) -> None:
+def lay_prompts(model: str, folder: Path, num_held_out: int, *, only_open: bool) -> None:
     """Part the prompts of the run that the model is of, or questions of our own, into what is
-    trained on and what is held out."""
+    trained on and what is held out; if asked, only those that the run's trials neither all solved
+    nor all failed, of which there is something to learn."""
     beside = Path(model).parent / "prompts" / PROMPTS
-    prompts = read_records(beside, Prompt) if beside.is_file() else list(map(_prompt, _questions()))
+    if beside.is_file():
+        prompts = [p for p in read_records(beside, Prompt) if not only_open or 0 < p.pass_rate < 1]
+    else:
+        prompts = list(map(_prompt, _questions()))
     prompts.sort(key=lambda prompt: derive_seed("held out", prompt.question_id))
     write_records(folder / HELD_OUT, prompts[:num_held_out], Prompt)
     write_records(folder / PROMPTS, prompts[num_held_out:], Prompt)
