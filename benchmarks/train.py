@@ -20,21 +20,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
+
+import turns
+from turns import Run, in_turns, over
 
 WARMUP = 3
 PARTS = ("equal", "memory", "curve", "sft", "dpo")
 MODELS = ("2.95M", "carried")
 SFT = ("ours packed", "ours unpacked", "trl packed", "trl padded")
 DPO = ("ours", "trl precomputed", "trl live")
-Run = dict[str, Any]
 
 
 def main() -> None:
@@ -68,31 +67,7 @@ def show(part: str, arguments: argparse.Namespace) -> None:
 
 
 def child(run: Run) -> Any:
-    """What a run in a process of its own prints."""
-    threads = str(run.get("threads", 1))
-    waiting = {} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": "5000"}
-    quiet = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
-    environment = {**os.environ, **waiting, **quiet, "OMP_NUM_THREADS": threads}
-    command = [sys.executable, __file__, "--child", json.dumps(run)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{run} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def in_turns(
-    names: Sequence[str], num_rounds: int, measure: Callable[[str], float]
-) -> tuple[dict[str, list[float]], str]:
-    """Each name's number in each round, another name beginning each, and the range of the load."""
-    found: dict[str, list[float]] = {name: [] for name in names}
-    loads = []
-    for number in range(num_rounds):
-        turn = number % len(names)
-        for name in [*names[turn:], *names[:turn]]:
-            loads.append(os.getloadavg()[0])
-            found[name].append(measure(name))
-            print(f"{name}: {found[name][-1]:,.1f}", file=sys.stderr, flush=True)
-    return found, f"{min(loads):.1f} - {max(loads):.1f}"
+    return turns.child(__file__, run)
 
 
 def speeds(part: str, arguments: argparse.Namespace, folder: str) -> Iterator[str]:
@@ -111,18 +86,12 @@ def speeds(part: str, arguments: argparse.Namespace, folder: str) -> Iterator[st
                 yield f"| {' | '.join(map(str, cells))} | {load} |"
 
 
-def rate(run: Run, side: str) -> float:
+def rate(run: Run, side: str, _: int) -> float:
     return float(child(run | {"side": side}))
 
 
 def ours(names: Sequence[str]) -> list[str]:
     return [name for name in names if name.startswith("ours")]
-
-
-def over(mine: Sequence[float], other: Sequence[float]) -> str:
-    """The median of the rounds' ratios, and their range."""
-    ratios = [a / b for a, b in zip(mine, other, strict=True)]
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} - {max(ratios):.2f})"
 
 
 def equal(folder: str) -> str:

@@ -4,6 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,95 @@ def test_both_sides_have_the_same_useful_tokens_in_every_step(benchmark, monkeyp
     mine, others = (runs.carry_out(run | {"side": s}) for s in ("ours unpacked", "trl padded"))
     assert mine[0] == others[0]
     assert mine[1] == pytest.approx(others[1], abs=1e-3), json.dumps([mine, others])
+
+
+SMALL = {"prompts_per_step": 2, "group_size": 4, "max_tokens": 32, "rows": 4, "learning_rate": 0.01}
+
+
+@pytest.fixture
+def rlvr_run(benchmark, monkeypatch, tmp_path):
+    """A run of the carried base on few of its own questions, and what carries it out."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    runs = benchmark("beside_grpo.runs")
+    run = {"model": "tiny", "prompts": str(tmp_path / "prompts"), "num_steps": 2, "kept_every": 1}
+    runs.carry_out(run | {"part": "prepare", "num_held_out": 3, "only_open": False})
+    return runs.carry_out, run | SMALL | {"part": "train"}
+
+
+def test_our_side_of_rlvr_draws_the_prompts_that_trl_is_given(
+    benchmark, monkeypatch, tmp_path, rlvr_run
+):
+    from minireason.rl.groups import GroupSampler
+
+    drawn = []
+    groups = GroupSampler._groups
+
+    def noted(self, number, temperature, prompts, first_place):
+        drawn.extend(prompts)
+        return groups(self, number, temperature, prompts, first_place)
+
+    monkeypatch.setattr(GroupSampler, "_groups", noted)
+    carry_out, run = rlvr_run
+    carry_out(run | {"side": "ours", "folder": str(tmp_path / "run")})
+    task = benchmark("beside_grpo.task")
+    assert drawn == task.prompts_in_order(task.task_of(run))
+    assert len(drawn) == 4
+
+
+@pytest.mark.parametrize("side", ["ours", "trl"])
+def test_a_step_of_rlvr_is_timed_with_its_parts_and_its_weights_are_kept(
+    benchmark, tmp_path, rlvr_run, side
+):
+    pytest.importorskip("trl")
+    carry_out, run = rlvr_run
+    run |= {"side": side, "folder": str(tmp_path / "run")}
+    for step in carry_out(run):
+        assert step["seconds"] > step["sampling_s"] + step["reward_s"] > 0
+        assert 8 <= step["num_tokens"] <= 8 * 32
+    pass_rates = carry_out(run | {"part": "held_out"})
+    assert len(pass_rates) == 2
+    assert all(0 <= rate <= 1 for rate in pass_rates)
+
+
+def test_the_weights_that_our_side_keeps_last_are_those_of_its_model(benchmark, tmp_path, rlvr_run):
+    import torch
+
+    from minireason.model.load import load_model
+
+    carry_out, run = rlvr_run
+    carry_out(run | {"side": "ours", "folder": str(tmp_path / "run")})
+    taken, base, final = (load_model(m) for m in ("tiny", "tiny", str(tmp_path / "run")))
+    kept = benchmark("beside_grpo.ours").kept(tmp_path / "run")
+    benchmark("beside_grpo.held_out").take(taken, kept[-1])
+    weights = [list(m.model.parameters()) for m in (taken, base, final)]
+    for mine, before, after in zip(*weights, strict=True):
+        torch.testing.assert_close(mine, after, rtol=0, atol=0)
+        assert not torch.equal(mine, before)
+
+
+def test_the_time_to_a_pass_rate_lies_on_the_line_between_two_measurements(benchmark):
+    seconds_to = benchmark("rlvr").seconds_to
+    points = [(0.0, 0.4), (10.0, 0.5), (20.0, 0.45), (40.0, 0.65)]
+    assert seconds_to(0.4, points) == 0
+    assert seconds_to(0.475, points) == pytest.approx(7.5)
+    assert seconds_to(0.55, points) == pytest.approx(30)  # half of the way from 20 to 40
+    with pytest.raises(ValueError, match="does not reach"):
+        seconds_to(0.7, points)
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_rlvr_prints_its_tables_at_a_tiny_size(
+    benchmark, monkeypatch, capsys, rlvr_run
+):
+    pytest.importorskip("trl")
+    script, (carry_out, _) = benchmark("rlvr"), rlvr_run
+    monkeypatch.setattr(script.turns, "child", lambda _, run: carry_out(run))
+    command = ["rlvr.py", "--tiny", "--rounds", "1", "--steps", "2", "--only", "steps", "curves"]
+    monkeypatch.setattr(sys, "argv", command)
+    script.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("| ours") for line in lines) == 1
+    assert sum(line.startswith("Ours is faster by") for line in lines) == 1
+    tables = [list(rows) for is_row, rows in groupby(lines, lambda s: s[:1] == "|") if is_row]
+    assert [len(table) for table in tables] == [4, 5, 5]
+    assert all(len({row.count("|") for row in table}) == 1 for table in tables)
