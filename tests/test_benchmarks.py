@@ -1,13 +1,17 @@
-"""The benchmarks of training run, at a tiny size, and both sides compute the same."""
+"""The benchmarks run, at a tiny size, and all sides compute the same."""
 
 import importlib
 import json
+import shutil
 import subprocess
 import sys
 from itertools import groupby
 from pathlib import Path
 
 import pytest
+
+from minireason.model.source import TINY_FOLDER
+from minireason.records import EvalSample, write_records
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -68,6 +72,7 @@ def test_both_sides_have_the_same_useful_tokens_in_every_step(benchmark, monkeyp
     assert mine[1] == pytest.approx(others[1], abs=1e-3), json.dumps([mine, others])
 
 
+<<<<<<< HEAD
 SMALL = {"prompts_per_step": 2, "group_size": 4, "max_tokens": 32, "rows": 4, "learning_rate": 0.01}
 
 
@@ -158,3 +163,76 @@ def test_the_benchmark_of_rlvr_prints_its_tables_at_a_tiny_size(
     tables = [list(rows) for is_row, rows in groupby(lines, lambda s: s[:1] == "|") if is_row]
     assert [len(table) for table in tables] == [4, 5, 5]
     assert all(len({row.count("|") for row in table}) == 1 for table in tables)
+=======
+SAMPLERS = [
+    ("generate", {}),
+    ("generate", {"order": "by prompt"}),
+    ("generate", {"cache": "static"}),
+    ("generate_batch", {}),
+]
+
+
+@pytest.fixture
+def finished_run(tmp_path):
+    """A run with a model and eight evaluation samples of it, of 3 to 10 tokens."""
+    run = tmp_path / "run"
+    shutil.copytree(TINY_FOLDER, run / "rlvr")
+    blank = dict.fromkeys(("answer", "response", "verdict", "extracted", "method"), "")
+    samples = [
+        EvalSample(
+            benchmark="b",
+            question_id=f"q{n}",
+            index=0,
+            question=f"What is {n}+{10**n}?",
+            finish_reason="stop",
+            num_tokens=n + 3,
+            **blank,
+        )
+        for n in range(8)
+    ]
+    (run / "evaluate-rlvr" / "samples").mkdir(parents=True)
+    write_records(run / "evaluate-rlvr" / "samples" / "b.parquet", samples, EvalSample)
+    return run
+
+
+def test_every_sampler_generates_the_same_greedy_tokens_of_the_asked_lengths(
+    benchmark, finished_run, monkeypatch
+):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    child, model = benchmark("beside_samplers.child"), str(finished_run / "rlvr")
+    made = benchmark("beside_samplers.work").works(finished_run, "rlvr", 8, seed=0)
+    ragged = made["ragged"]
+    mine = child.timed(child.opened("ours", model), ragged, {"batch": 3})["tokens"]
+    assert sorted(map(len, mine)) == list(range(3, 11))
+    for engine, options in SAMPLERS:
+        found = child.timed(child.opened(engine, model), ragged, {"batch": 3, **options})
+        assert found["tokens"] == mine, (engine, options)
+
+
+def test_prompts_of_one_length_are_all_different(benchmark):
+    of_one_length = benchmark("beside_samplers.work").of_one_length
+    assert of_one_length([[1, 2], [3, 1, 2], [3, 4], [1, 2], [9, 8, 7]], 3) == [
+        [1, 2],
+        [3, 4],
+        [8, 7],
+    ]
+
+
+def test_a_response_is_cut_after_its_first_stop_token(benchmark):
+    ended = benchmark("beside_samplers.theirs").ended
+    assert ended([5, 6, 7, 6], {6}) == [5, 6]
+    assert ended([5, 7], {6}) == [5, 7]
+
+
+@pytest.mark.slow
+def test_the_table_of_samplers_has_a_row_for_every_side(finished_run):
+    command = [sys.executable, FOLDER / "sample.py", "--run", finished_run, "--threads", "1"]
+    command += ["--rounds", "2", "--only", "sampled", "--sides", "ours", "generate"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| 1 |")]
+    assert [row.split("|")[2].strip() for row in rows] == [
+        "ours, 64",
+        "generate, 64, arrival",
+        "generate, 64, by prompt",
+    ]
+>>>>>>> samplebench
