@@ -72,7 +72,6 @@ def test_both_sides_have_the_same_useful_tokens_in_every_step(benchmark, monkeyp
     assert mine[1] == pytest.approx(others[1], abs=1e-3), json.dumps([mine, others])
 
 
-<<<<<<< HEAD
 SMALL = {"prompts_per_step": 2, "group_size": 4, "max_tokens": 32, "rows": 4, "learning_rate": 0.01}
 
 
@@ -163,7 +162,8 @@ def test_the_benchmark_of_rlvr_prints_its_tables_at_a_tiny_size(
     tables = [list(rows) for is_row, rows in groupby(lines, lambda s: s[:1] == "|") if is_row]
     assert [len(table) for table in tables] == [4, 5, 5]
     assert all(len({row.count("|") for row in table}) == 1 for table in tables)
-=======
+
+
 SAMPLERS = [
     ("generate", {}),
     ("generate", {"order": "by prompt"}),
@@ -235,4 +235,3 @@ def test_the_table_of_samplers_has_a_row_for_every_side(finished_run):
         "generate, 64, arrival",
         "generate, 64, by prompt",
     ]
->>>>>>> samplebench
