@@ -304,9 +304,7 @@ def test_the_installed_torch_takes_our_call_of_its_kernel_over_slots(
 ) -> None:
     states = [tensor.to("meta", torch.bfloat16) for tensor in decoding_case()]
     there = slots()
-    on_meta = Slots(
-        *(part.to("meta") for part in (there.queries_B1, there.starts_B1, there.used_B)), 12
-    )
+    on_meta = Slots(*(part.to("meta") for part in (there.queries, there.starts, there.used_B)), 12)
     form = ScoreForm(window=None if window == (-1, -1) else window[0] + 1)
     out = kernels.by_slots(states[0], states[1], states[2], on_meta, form)
     assert out.shape == (len(USED), 1, 6, 16) and out.dtype == torch.bfloat16

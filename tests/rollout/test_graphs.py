@@ -7,21 +7,24 @@ What the step reads of Python while it is recorded is fixed, and what waits for 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from sampled import SHAPE, assert_same, phi3, prompts, qwen2, requests
+from torch.nn.functional import scaled_dot_product_attention as sdpa
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 from transformers import Phi3Config, Phi3ForCausalLM, PreTrainedModel
 
-from minireason.model import attention
+from minireason.model import attention, kernels
 from minireason.model.attention import ATTENTION
 from minireason.rollout.cache import SlotCache
+from minireason.rollout.capture import Capture, Replay
 from minireason.rollout.engine import Engine
 from minireason.rollout.forward import decode, prefill
-from minireason.rollout.graphs import Capture, DecodeGraphs, Replay
+from minireason.rollout.graphs import DecodeGraphs
 from minireason.rollout.request import Completion, Request
 from minireason.rollout.sampling import SamplingParams
 from minireason.rollout.scheduler import Scheduler
@@ -79,12 +82,11 @@ def longrope() -> PreTrainedModel:
 
 
 def run(scheduler: Scheduler, asked: list[Request]) -> list[Completion]:
-    for request in asked:
-        scheduler.add(request)
+    numbers = [scheduler.add(request) for request in asked]
     done: dict[int, Completion] = {}
     while not scheduler.is_idle:
         done |= {event.number: event.completion for event in scheduler.step() if event.completion}
-    return [done[number] for number in range(len(asked))]
+    return [done[number] for number in numbers]
 
 
 def recorded(model: PreTrainedModel, max_batch: int = SLOTS) -> tuple[Scheduler, DecodeGraphs]:
@@ -98,8 +100,9 @@ def filled(model: PreTrainedModel, num: int) -> tuple[SlotCache, torch.Tensor, t
     asked = prompts(num)
     done = prefill(model, asked)
     cache = SlotCache(done.cache, SLOTS, 64)
-    cache.admit(0, done.cache, torch.tensor(done.starts), torch.tensor(done.lengths))
-    return cache, done.logits_BV.argmax(-1), torch.tensor(done.lengths)
+    starts_B, lengths_B = torch.tensor([done.starts, done.lengths], device=model.device)
+    cache.admit(0, done.cache, starts_B, lengths_B)
+    return cache, done.logits_BV.argmax(-1), lengths_B
 
 
 def eager(
@@ -110,7 +113,7 @@ def eager(
     other.__dict__ = dict(cache.__dict__)
     other.keys, other.values = ([each.clone() for each in s] for s in (cache.keys, cache.values))
     other.step(positions_B, ((0, len(positions_B), 64),))
-    padded = torch.zeros(2, 16, dtype=torch.int64)
+    padded = torch.zeros(2, 16, dtype=torch.int64, device=model.device)
     padded[:, : len(tokens_B)] = torch.stack([tokens_B, positions_B])
     return decode(model, padded[0], padded[1], other)
 
@@ -202,6 +205,45 @@ def test_a_step_that_waits_for_the_host_is_decoded_without_graphs_and_said_once(
     assert found == Engine(model, [2], SLOTS).generate(asked)
 
 
+def over_slots(
+    query: Any, key: Any, value: Any, starts: Any, starts_k: Any, longest: int, longest_k: int,
+    *, scale: float | None, window_size: tuple[int, int], enable_gqa: bool, seqused_k: Any,
+) -> torch.Tensor:  # fmt: skip
+    """torch's variable-length kernel, a sequence at a time."""
+    out = []
+    for row, (start, used) in enumerate(zip(starts_k.tolist(), seqused_k.tolist(), strict=False)):
+        k, v = (states[start : start + used].transpose(0, 1) for states in (key, value))
+        out.append(sdpa(query[row, :, None], k, v, scale=scale, enable_gqa=enable_gqa)[:, 0])
+    return torch.stack(out)
+
+
+@torch.no_grad()
+def test_the_kernel_over_slots_is_told_where_keys_begin_and_how_many_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = phi3()
+    cache, tokens_B, positions_B = filled(model, 5)
+    expected = eager(model, tokens_B, positions_B, cache)
+    monkeypatch.setattr(kernels, "_is_for_flash", lambda query, value: True)
+    monkeypatch.setattr(kernels, "_torch_varlen", lambda: over_slots)
+    for states in cache.keys + cache.values:  # what lies beyond a sequence is not even read
+        for row, position in enumerate(positions_B.tolist()):
+            states[row, position:] = float("nan")
+    graphs = DecodeGraphs(model, SLOTS, lambda _: lambda work: work)
+    logits_BV = graphs.decode(tokens_B, positions_B, 21, cache)
+    torch.testing.assert_close(logits_BV, expected, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_step_compiles_whole_and_computes_the_same() -> None:
+    model = longrope()
+    cache, tokens_B, positions_B = filled(model, 16)
+    whole = torch.compile(decode, backend="eager", dynamic=False, fullgraph=True)
+    graphs = DecodeGraphs(model, SLOTS, lambda _: lambda work: work, whole)
+    expected = eager(model, tokens_B, positions_B, cache)
+    assert torch.equal(graphs.decode(tokens_B, positions_B, 21, cache), expected)
+
+
 def test_on_a_cpu_no_graph_is_captured() -> None:
     assert Engine(phi3(), [2]).scheduler()._graphs is None
 
@@ -216,11 +258,10 @@ def on_cuda(dtype: torch.dtype = torch.float32) -> PreTrainedModel:
 @needs_cuda
 def test_replayed_cuda_graphs_sample_what_eager_steps_sample() -> None:
     model, asked = on_cuda(), requests(50, max_tokens=90)
-    plain = Engine(model, [2], SLOTS)
-    plain.sampled.__dict__["uses_graphs"] = False
-    scheduler = Engine(model, [2], SLOTS).scheduler()
-    assert_same(run(scheduler, asked), plain.generate(asked))
-    assert scheduler._graphs is not None and len(scheduler._graphs) > 1
+    plain, replaying = Engine(model, [2], SLOTS), Engine(model, [2], SLOTS).scheduler()
+    plain.sampled = replace(plain.sampled, uses_graphs=False)
+    assert_same(run(replaying, asked), plain.generate(asked))
+    assert replaying.num_graphs > 1
 
 
 @needs_cuda
@@ -238,12 +279,23 @@ def test_on_cuda_greedy_tokens_are_those_of_transformers() -> None:
 def test_in_16_bits_the_kernel_over_slots_gives_the_logits_under_a_mask(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if torch.cuda.get_device_capability() < (8, 0):
+        pytest.skip("the kernel needs compute capability 8.0")
     model = on_cuda(torch.bfloat16)
-    asked = [Request(p, SamplingParams(0.0, 1.0, max_tokens=30)) for p in prompts(20)]
-    one = Engine(model, [], 16).generate(asked)
-    monkeypatch.setattr(attention, "serves_slots", lambda *_: False)
-    for ours, other in zip(one, Engine(model, [], 16).generate(asked), strict=True):
-        assert ours.raw_logprobs[:2] == pytest.approx(other.raw_logprobs[:2], abs=0.1)
+    cache, tokens_B, positions_B = filled(model, 5)
+    with monkeypatch.context() as patch:
+        patch.setattr(attention, "serves_slots", lambda *_: False)
+        expected = eager(model, tokens_B, positions_B, cache)
+    used: list[torch.Size] = []
+
+    def spy(query: torch.Tensor, *others: Any) -> torch.Tensor:
+        used.append(query.shape)
+        return kernels.by_slots(query, *others)
+
+    monkeypatch.setattr(attention, "by_slots", spy)
+    logits_BV = DecodeGraphs(model, SLOTS).decode(tokens_B, positions_B, 21, cache)
+    assert used, "the kernel was not called"
+    torch.testing.assert_close(logits_BV, expected, atol=0.1, rtol=0.05)
 
 
 @needs_cuda
@@ -254,8 +306,4 @@ def test_on_cuda_weights_updated_in_place_are_read_by_the_graphs_there_are() -> 
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(1.1)
-    for request in asked:
-        scheduler.add(request)
-    found = [event for _ in iter(lambda: scheduler.is_idle, True) for event in scheduler.step()]
-    completions = {e.number - 20: e.completion for e in found if e.completion}
-    assert_same([completions[n] for n in range(20)], Engine(model, [2], 16).generate(asked))
+    assert_same(run(scheduler, asked), Engine(model, [2], 16).generate(asked))

@@ -70,12 +70,12 @@ def _is_for_flash(query: torch.Tensor, value: torch.Tensor) -> bool:
 class Slots:
     """B sequences of one query each, whose keys begin the first B slots of a cache.
 
-    `queries_B1` and `starts_B1` count up, by one and by the length of a slot, `used_B` are the keys
+    `queries` and `starts` [B + 1] count by one and by the length of a slot, `used_B` are the keys
     that each has, none more than `longest`; int32, on the device.
     """
 
-    queries_B1: torch.Tensor
-    starts_B1: torch.Tensor
+    queries: torch.Tensor
+    starts: torch.Tensor
     used_B: torch.Tensor
     longest: int
 
@@ -112,8 +112,8 @@ def by_slots(
     out = _torch_varlen()(
         query[:, :, 0].to(value.dtype),
         *(states.transpose(1, 2).view(-1, *states.shape[1::2]) for states in (key, value)),
-        slots.queries_B1,
-        slots.starts_B1,
+        slots.queries,
+        slots.starts,
         1,
         slots.longest,
         scale=form.scale,

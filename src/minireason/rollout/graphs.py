@@ -24,43 +24,12 @@ import torch
 from transformers import PreTrainedModel
 
 from minireason.rollout.cache import SlotCache
+from minireason.rollout.capture import Capture, Replay, cuda_capture
 from minireason.rollout.forward import decode, padded_rows
 from minireason.rollout.memory import SHORTEST
 
-Replay = Callable[[], Any]
-Capture = Callable[[Callable[[], Any]], Replay]
-"""Takes work for the device, and gives what does that work again, without running Python."""
-
-WARMUP = 2  # runs before a capture: libraries and kernels that choose a method do so there
-
-
-def cuda_capture(device: torch.device) -> Capture:
-    """CUDA graphs that share the memory of what they compute on the way.
-
-    They may, as long as they run one after the other and nothing but what lay there before they
-    were captured is read afterwards.
-    """
-    pool, stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream(device)
-
-    def capture(work: Callable[[], Any]) -> Replay:
-        graph = torch.cuda.CUDAGraph()
-        here = torch.cuda.current_stream(device)
-        stream.wait_stream(here)
-        with torch.cuda.stream(stream):
-            for _ in range(WARMUP):
-                work()
-        here.wait_stream(stream)
-        # A capture that fails leaves its stream behind as the current one; and threads beside this
-        # one, of a server say, may go on using the device.
-        mode = "thread_local"
-        with (
-            torch.cuda.stream(here),
-            torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode=mode),
-        ):
-            work()
-        return graph.replay
-
-    return capture
+Forward = Callable[[PreTrainedModel, torch.Tensor, torch.Tensor, SlotCache], torch.Tensor]
+"""`forward.decode`, or the same compiled."""
 
 
 class DecodeGraphs:
@@ -71,8 +40,9 @@ class DecodeGraphs:
         model: PreTrainedModel,
         max_batch: int,
         new_capture: Callable[[torch.device], Capture] = cuda_capture,
+        forward: Forward = decode,
     ) -> None:
-        self._model, self._max_batch, self._new_capture = model, max_batch, new_capture
+        self._model, self._new_capture, self._forward = model, new_capture, forward
         rows = _power_of_two(padded_rows(max_batch, model.device))
         self._tokens = torch.zeros(rows, dtype=torch.int64, device=model.device)
         self._positions = torch.zeros_like(self._tokens)
@@ -121,7 +91,7 @@ class DecodeGraphs:
         """What is captured: the eager step on the buffers, with every row alive."""
         positions_B = self._positions[:rows]
         cache.step(positions_B, ((0, rows, span),))
-        return decode(self._model, self._tokens[:rows], positions_B, cache)
+        return self._forward(self._model, self._tokens[:rows], positions_B, cache)
 
     def _captured(self, rows: int, span: int, cache: SlotCache) -> Replay | None:
         # A step may be run again: it writes the same keys to the same places.

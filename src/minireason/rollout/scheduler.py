@@ -70,6 +70,11 @@ class Scheduler:
         """Whether there is nothing to do."""
         return not (self._arrived or self._line or len(self._batch))
 
+    @property
+    def num_graphs(self) -> int:
+        """How many kinds of decoding step are replayed as a CUDA graph."""
+        return len(self._graphs) if self._graphs is not None else 0
+
     def step(self) -> list[TokenEvent]:
         """Sample the first token of waiting requests, or the next of every live one."""
         self._take_in()
