@@ -10,11 +10,13 @@ turns, another one first in each round. What each side is given is said in
     steps     seconds a step, after a first one that is not counted; a number is the median over
               the rounds of a round's mean, a ratio the median of the rounds' ratios with its range.
               A round's seed is the same for both sides, so they get the same prompts
-    curves    pass rate on held-out questions, every tenth step, by steps and by seconds of
-              training; measured outside the clock, sampled as in training
+    curves    pass rate on 150 prompts that nobody trains on, by steps and by seconds of training;
+              measured four times, outside the clock, by our sampler at the temperature of training.
+              Prompts are those that the run's trials neither all solved nor all failed
     settings  what is fastest for each side: rows of a micro-batch, and how it samples (`SETTINGS`);
-              `steps` and `curves` take what has won here
-    rates     which learning rate gets furthest on each side, for `--learning-rates`
+              `BEST`, which the other parts take, is what has won here
+    rates     which learning rate (`--rates`) gets furthest on each side, by the mean of the four
+              pass rates; `curves` takes one for both, or ours and TRL's
 """
 
 from __future__ import annotations
@@ -69,7 +71,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="or seeds, of `curves`")
     parser.add_argument("--steps", type=int, help="timed in a run (3), or learnt (40)")
     parser.add_argument("--prompts", type=int, default=24, help="of a step, eight responses each")
-    parser.add_argument("--rates", nargs="+", type=float, default=[1e-4], help="learning rates")
+    parser.add_argument("--rates", nargs="+", type=float, default=[1e-4], help="of learning")
     parser.add_argument("--tiny", action="store_true", help="so small that it says nothing")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -23,8 +23,8 @@ from minireason.verify.verifier import Verifier
 
 def train(task: Task, folder: Path) -> list[Measured]:
     """What each step took; weights that are to be kept are saved between two steps."""
-    with Verifier() as verifier:
-        trainer = TimedTrainer(task, folder, verifier)
+    with Verifier() as verifier, Rewarder({"correct": 1.0}, verifier, task.max_tokens) as rewarder:
+        trainer = TimedTrainer(task, folder, rewarder)
         clock = Clock(trainer, task, folder)
         trainer.add_callback(clock)
         trainer.train()
@@ -86,14 +86,13 @@ def _cache(task: Task) -> dict[str, Any]:
 class TimedTrainer(GRPOTrainer):
     """Notes when it samples and when it asks for rewards, and what it gets."""
 
-    def __init__(self, task: Task, folder: Path, verifier: Verifier) -> None:
+    def __init__(self, task: Task, folder: Path, rewarder: Rewarder) -> None:
         base = str(local_folder(task.model) or task.model)
         self.seconds: dict[str, float] = {}
         self.responses: list[list[int]] = []
         self.rewards: list[float | None] = []
         tokenizer = AutoTokenizer.from_pretrained(base)
-        self.rewarder = Rewarder({"correct": 1.0}, verifier, task.max_tokens)
-        self.chat = Chat(tokenizer)
+        self.rewarder, self.chat = rewarder, Chat(tokenizer)
         super().__init__(
             AutoModelForCausalLM.from_pretrained(
                 base, dtype=torch.float32, attn_implementation="sdpa"
