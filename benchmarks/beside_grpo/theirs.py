@@ -23,7 +23,7 @@ from minireason.verify.verifier import Verifier
 
 def train(task: Task, folder: Path) -> list[Measured]:
     """What each step took; weights that are to be kept are saved between two steps."""
-    with Verifier() as verifier, Rewarder({"correct": 1.0}, verifier, task.max_tokens) as rewarder:
+    with Verifier() as verifier, Rewarder({"correct": 1.0}, verifier) as rewarder:
         trainer = TimedTrainer(task, folder, rewarder)
         clock = Clock(trainer, task, folder)
         trainer.add_callback(clock)
@@ -128,7 +128,9 @@ class TimedTrainer(GRPOTrainer):
         """Our reward of each response; 0 where it cannot be told, as TRL takes it."""
         asked = zip(question, answer, answer_kind, completion_ids, strict=True)
         responses = [
-            Response(*about, text=self.chat.decode(ids), num_tokens=len(ids), finish_reason="stop")
+            Response(
+                *about, self.chat.decode(ids), len(ids), "stop", self.args.max_completion_length
+            )
             for *about, ids in asked
         ]
         self.rewards = [found.total for found in self.rewarder.reward(responses)]

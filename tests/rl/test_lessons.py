@@ -5,7 +5,7 @@ from policies import prompt, referee
 
 from minireason.recipe.reinforcement import Rlvr
 from minireason.rl.algorithms import ALGORITHMS
-from minireason.rl.groups import GroupSampler
+from minireason.rl.groups import GroupSampler, has_signal
 from minireason.rl.lessons import choose, units_of
 from minireason.world import ALONE
 
@@ -18,7 +18,9 @@ def learnt(*verdicts, algorithm="grpo", seed=0, **settings):
     prompts = [prompt("ab"[i], each) for i, each in enumerate(verdicts)]
     rlvr = Rlvr(prompts_per_step=len(prompts), group_size=size, oversample=1, **settings)
     sampler = GroupSampler(FakeSampler(), referee(), rlvr, 0, ALONE)
-    groups = sorted(sampler.sample(0, 1.0, prompts, 0), key=lambda group: group.question_id)
+    groups = sorted(
+        sampler.sample(0, 1.0, prompts, 0, has_signal), key=lambda group: group.question_id
+    )
     lessons = choose(groups, ALGORITHMS[algorithm], rlvr, seed)
     units = units_of(groups, lessons, ALGORITHMS[algorithm])
     return [(s.ids[1], s.values.get("advantages")) for (s,) in units]

@@ -6,12 +6,12 @@ samples a response nor what else is sampled changes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from minireason.errors import DataError
+from minireason.errors import DataError, SamplingError
 from minireason.model.chat import Chat
 from minireason.recipe.reinforcement import Rlvr
 from minireason.records import Group, Prompt
@@ -37,8 +37,8 @@ class Referee:
     def reward_names(self) -> list[str]:
         return list(self.rewarder.weights)
 
-    def response(self, prompt: Prompt, completion: Completion) -> Response:
-        """What is to be judged."""
+    def response(self, prompt: Prompt, completion: Completion, max_tokens: int) -> Response:
+        """What is to be judged; it could have had `max_tokens`."""
         return Response(
             question=prompt.prompt[-1]["content"],
             answer=prompt.answer,
@@ -46,6 +46,7 @@ class Referee:
             text=self.chat.decode(completion.token_ids),
             num_tokens=len(completion.token_ids),
             finish_reason=completion.finish_reason,
+            max_tokens=max_tokens,
         )
 
 
@@ -74,11 +75,16 @@ class GroupSampler:
         self.settings, self.seed, self.world = settings, seed, world
 
     def sample(
-        self, number: int, temperature: float, prompts: Sequence[Prompt], refill_rounds: int
+        self,
+        number: int,
+        temperature: float,
+        prompts: Sequence[Prompt],
+        refill_rounds: int,
+        teaches: Callable[[Group], bool],
     ) -> list[Group]:
         """The groups of step `number`, of prompts drawn from these.
 
-        Where `refill_rounds` allows, more prompts are drawn in place of those without a signal
+        Where `refill_rounds` allows, more prompts are drawn in place of those that do not teach
         (dynamic sampling, DAPO, arXiv 2503.14476, section 3.2). Raises DataError without prompts.
         """
         wanted = self.settings.prompts_per_step
@@ -86,7 +92,7 @@ class GroupSampler:
         order = draw_order(len(prompts), wanted * (1 + refill_rounds), seed)
         groups: list[Group] = []
         for _ in range(1 + refill_rounds):
-            missing = wanted - sum(map(has_signal, groups))
+            missing = wanted - sum(map(teaches, groups))
             if missing <= 0:
                 break
             drawn = [prompts[i] for i in order[len(groups) : len(groups) + missing]]
@@ -118,9 +124,18 @@ class GroupSampler:
         self, draws: Sequence[Draw], number: int, temperature: float
     ) -> list[list[Answered]]:
         """The responses to each draw, sampled and judged by all processes."""
-        mine = even_parts(draws, self.world.size)[self.world.rank]
-        parts = self.world.gather(self._sampled_here(mine, number, temperature))
-        return [responses for part in parts for responses in part]
+        mine: list[list[Answered]] | Exception
+        try:
+            here = even_parts(draws, self.world.size)[self.world.rank]
+            mine = self._sampled_here(here, number, temperature)
+        except Exception as error:  # the others must not wait for what will not come
+            mine = error
+        answered: list[list[Answered]] = []
+        for part in self.world.gather(mine):
+            if isinstance(part, Exception):
+                raise part
+            answered += part
+        return answered
 
     def _sampled_here(
         self, draws: Sequence[Draw], number: int, temperature: float
@@ -131,9 +146,11 @@ class GroupSampler:
         rewarder = self.referee.rewarder
 
         def judge(number: int, completion: Completion) -> None:
-            rewarder.submit(number, self.referee.response(asked[number][0].prompt, completion))
+            draw, most = asked[number][0], requests[number].params.max_tokens
+            rewarder.submit(number, self.referee.response(draw.prompt, completion, most))
 
         completions = self.sampler.generate(requests, judge)
+        _require_logprobs(completions)
         worth = rewarder.results()
         answered = [(completion, worth[i]) for i, completion in enumerate(completions)]
         ends = np.cumsum([draw.count for draw in draws])
@@ -177,6 +194,14 @@ def draw_order(num_prompts: int, count: int, seed: int) -> list[int]:
     rounds = [rng.permutation(num_prompts) for _ in range(-(-count // num_prompts))]
     order: list[int] = np.concatenate(rounds)[:count].tolist()
     return order
+
+
+def _require_logprobs(completions: Sequence[Completion]) -> None:
+    if any(len(each.logprobs) != len(each.token_ids) for each in completions):
+        raise SamplingError(
+            "the sampler tells no log-probabilities at this temperature and rlvr.top_p; set "
+            "rlvr.top_p = 1, and start a server with --logprobs-mode processed_logprobs"
+        )
 
 
 def has_signal(group: Group) -> bool:
