@@ -38,13 +38,13 @@ WARMUP = 1
 SETTINGS: dict[str, list[Run]] = {
     "ours": [{"rows": rows, "max_batch": batch} for rows in (4, 8, 24) for batch in (64, 192)],
     "trl": [
-        *({"rows": rows, "cache": c} for rows in (8, 24, 64, 192) for c in ("dynamic", "static")),
-        {"rows": 24, "cache": "paged"},
+        *({"rows": rows, "cache": c} for rows in (8, 32, 64, 192) for c in ("dynamic", "static")),
+        {"rows": 32, "cache": "paged"},
     ],
 }
 BEST: dict[str, Run] = {
     "ours": {"rows": 8, "max_batch": 192},
-    "trl": {"rows": 24, "cache": "dynamic"},
+    "trl": {"rows": 32, "cache": "dynamic"},
 }
 TINY = {"prompts_per_step": 2, "group_size": 8, "max_tokens": 96, "rows": 4}
 COLUMNS = {
@@ -52,7 +52,8 @@ COLUMNS = {
     "sampling_s": "sampling",
     "reward_s": "rewards",
     "update_s": "the rest",
-    "num_tokens": "tokens sampled",
+    "num_responses": "responses",
+    "num_tokens": "their tokens",
     "s_per_1000": "s / 1,000 tokens",
     "pass_rate": "pass rate",
     "unknown_rate": "unreadable",
@@ -70,7 +71,7 @@ def main() -> None:
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--rounds", type=int, default=5, help="or seeds, of `curves`")
     parser.add_argument("--steps", type=int, help="timed in a run (3), or learnt (40)")
-    parser.add_argument("--prompts", type=int, default=24, help="of a step, eight responses each")
+    parser.add_argument("--prompts", type=int, default=24, help="of a step, 8 responses each")
     parser.add_argument("--rates", nargs="+", type=float, default=[1e-4], help="of learning")
     parser.add_argument("--tiny", action="store_true", help="so small that it says nothing")
     parser.add_argument("--child", help=argparse.SUPPRESS)

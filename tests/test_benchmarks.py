@@ -162,9 +162,17 @@ def test_a_step_of_rlvr_is_timed_with_its_parts_and_its_weights_are_kept(
     for step in carry_out(run):
         assert step["seconds"] > step["sampling_s"] + step["reward_s"] > 0
         assert 8 <= step["num_tokens"] <= 8 * 32
+        assert step["num_responses"] == 8
     pass_rates = carry_out(run | {"part": "held_out"})
     assert len(pass_rates) == 2
     assert all(0 <= rate <= 1 for rate in pass_rates)
+
+
+def test_a_step_of_trl_that_would_have_fewer_responses_is_refused(benchmark, tmp_path):
+    pytest.importorskip("trl")
+    task = benchmark("beside_grpo.task").Task("tiny", "", 1, prompts_per_step=8, rows=24)
+    with pytest.raises(ValueError, match="rows is 24 and a step has 64 responses"):
+        benchmark("beside_grpo.theirs").arguments(task, tmp_path)
 
 
 def test_the_weights_that_our_side_keeps_last_are_those_of_its_model(benchmark, tmp_path, rlvr_run):

@@ -31,7 +31,7 @@ class Task:
     max_tokens: int = 320
     learning_rate: float = 1e-4
     seed: int = 0
-    rows: int = 24
+    rows: int = 8
     max_batch: int = 192
     cache: str = "dynamic"
     threads: int = 1
@@ -53,6 +53,7 @@ class Measured:
     seconds: float
     sampling_s: float
     reward_s: float
+    num_responses: int
     num_tokens: int
     pass_rate: float
     unknown_rate: float

@@ -37,6 +37,11 @@ def kept(folder: Path) -> list[Path]:
 
 
 def arguments(task: Task, folder: Path) -> dict[str, Any]:
+    if task.num_responses % task.rows:
+        raise ValueError(
+            f"rows is {task.rows} and a step has {task.num_responses} responses; TRL would take "
+            "fewer of them: give rows that divide them"
+        )
     return {
         "output_dir": str(folder),
         "use_cpu": True,
@@ -177,6 +182,7 @@ class Clock(TrainerCallback):
             seconds=seconds,
             sampling_s=self.trainer.seconds["sampling"],
             reward_s=self.trainer.seconds["reward"],
+            num_responses=len(self.trainer.responses),
             num_tokens=sum(map(len, self.trainer.responses)),
             pass_rate=sum(reward > 0 for reward in known) / max(1, len(known)),
             unknown_rate=1 - len(known) / len(rewards),
