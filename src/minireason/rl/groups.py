@@ -7,7 +7,7 @@ samples a response nor what else is sampled changes it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -141,13 +141,13 @@ class GroupSampler:
         self, draws: Sequence[Draw], number: int, temperature: float
     ) -> list[list[Answered]]:
         """The same by this process alone. Responses are judged while others are sampled."""
-        asked = [(draw, draw.first + i) for draw in draws for i in range(draw.count)]
-        requests = [self._request(draw, index, number, temperature) for draw, index in asked]
+        asked = [draw.prompt for draw in draws for _ in range(draw.count)]
+        requests = [each for draw in draws for each in self._requests(draw, number, temperature)]
         rewarder = self.referee.rewarder
 
         def judge(number: int, completion: Completion) -> None:
-            draw, most = asked[number][0], requests[number].params.max_tokens
-            rewarder.submit(number, self.referee.response(draw.prompt, completion, most))
+            most = requests[number].params.max_tokens
+            rewarder.submit(number, self.referee.response(asked[number], completion, most))
 
         completions = self.sampler.generate(requests, judge)
         _require_logprobs(completions)
@@ -156,15 +156,19 @@ class GroupSampler:
         ends = np.cumsum([draw.count for draw in draws])
         return [answered[end - draw.count : end] for draw, end in zip(draws, ends, strict=True)]
 
-    def _request(self, draw: Draw, index: int, number: int, temperature: float) -> Request:
+    def _requests(self, draw: Draw, number: int, temperature: float) -> list[Request]:
+        """One for each response of the draw, with a seed of its own."""
         prompt_ids = self.chat.prompt_ids(draw.prompt.prompt)
         params = SamplingParams(
             temperature=temperature,
             top_p=self.settings.top_p,
             max_tokens=min(self.settings.max_tokens, self.sampler.max_length - len(prompt_ids)),
-            seed=derive_seed(self.seed, "rlvr", number, draw.place, index),
         )
-        return Request(prompt_ids, params)
+        seeds = (
+            derive_seed(self.seed, "rlvr", number, draw.place, draw.first + i)
+            for i in range(draw.count)
+        )
+        return [Request(prompt_ids, replace(params, seed=seed)) for seed in seeds]
 
     def _group(self, prompt: Prompt, responses: Sequence[Answered]) -> Group:
         return Group(
