@@ -10,11 +10,13 @@ turns, another one first in each round. What each side is given is said in
     steps     seconds a step, after a first one that is not counted; a number is the median over
               the rounds of a round's mean, a ratio the median of the rounds' ratios with its range.
               A round's seed is the same for both sides, so they get the same prompts
-    curves    pass rate on held-out questions, every tenth step, by steps and by seconds of
-              training; measured outside the clock, sampled as in training
+    curves    pass rate on 150 prompts that nobody trains on, by steps and by seconds of training;
+              measured four times, outside the clock, by our sampler at the temperature of training.
+              Prompts are those that the run's trials neither all solved nor all failed
     settings  what is fastest for each side: rows of a micro-batch, and how it samples (`SETTINGS`);
-              `steps` and `curves` take what has won here
-    rates     which learning rate gets furthest on each side, for `--learning-rates`
+              `BEST`, which the other parts take, is what has won here
+    rates     which learning rate (`--rates`) gets furthest on each side, by the mean of the four
+              pass rates; `curves` takes one for both, or ours and TRL's
 """
 
 from __future__ import annotations
@@ -36,13 +38,13 @@ WARMUP = 1
 SETTINGS: dict[str, list[Run]] = {
     "ours": [{"rows": rows, "max_batch": batch} for rows in (4, 8, 24) for batch in (64, 192)],
     "trl": [
-        *({"rows": rows, "cache": c} for rows in (8, 24, 64, 192) for c in ("dynamic", "static")),
-        {"rows": 24, "cache": "paged"},
+        *({"rows": rows, "cache": c} for rows in (8, 32, 64, 192) for c in ("dynamic", "static")),
+        {"rows": 32, "cache": "paged"},
     ],
 }
 BEST: dict[str, Run] = {
     "ours": {"rows": 8, "max_batch": 192},
-    "trl": {"rows": 24, "cache": "dynamic"},
+    "trl": {"rows": 32, "cache": "dynamic"},
 }
 TINY = {"prompts_per_step": 2, "group_size": 8, "max_tokens": 96, "rows": 4}
 COLUMNS = {
@@ -50,7 +52,8 @@ COLUMNS = {
     "sampling_s": "sampling",
     "reward_s": "rewards",
     "update_s": "the rest",
-    "num_tokens": "tokens sampled",
+    "num_responses": "responses",
+    "num_tokens": "their tokens",
     "s_per_1000": "s / 1,000 tokens",
     "pass_rate": "pass rate",
     "unknown_rate": "unreadable",
@@ -68,8 +71,8 @@ def main() -> None:
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--rounds", type=int, default=5, help="or seeds, of `curves`")
     parser.add_argument("--steps", type=int, help="timed in a run (3), or learnt (40)")
-    parser.add_argument("--prompts", type=int, default=24, help="of a step, eight responses each")
-    parser.add_argument("--rates", nargs="+", type=float, default=[1e-4], help="learning rates")
+    parser.add_argument("--prompts", type=int, default=24, help="of a step, 8 responses each")
+    parser.add_argument("--rates", nargs="+", type=float, default=[1e-4], help="of learning")
     parser.add_argument("--tiny", action="store_true", help="so small that it says nothing")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -32,7 +32,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from train import in_turns, over
+from turns import in_turns, over
 
 Options = dict[str, Any]
 Child = subprocess.Popen[str]
@@ -166,7 +166,7 @@ def rows(
 ) -> Iterator[str]:
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
 
-    def rate(name: str) -> float:
+    def rate(name: str, _: int) -> float:
         engine, options = sides[name]
         child = children[engine]
         assert child.stdin is not None

@@ -74,8 +74,8 @@ def prompt(name, verdicts):
     return Prompt(name, messages, verdicts, "integer", 0.5, 1.0, 0.0)
 
 
-def referee(weights=None, max_tokens=100):
-    return Referee(FakeChat(), Rewarder(weights or {"correct": 1.0}, FakeVerifier(), max_tokens))
+def referee(weights=None):
+    return Referee(FakeChat(), Rewarder(weights or {"correct": 1.0}, FakeVerifier()))
 
 
 def fake_learner(seed=0):

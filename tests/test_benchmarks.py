@@ -51,6 +51,53 @@ def test_the_cases_are_as_large_as_they_are_called(benchmark, number):
     assert sum(p.numel() for p in model.parameters()) == expected[case.shape]
 
 
+SIDES = [
+    "sampler",
+    "sampler, no graphs",
+    "forward",
+    "forward, compiled",
+    "transformers, dynamic cache",
+    "transformers, static cache, compiled",
+]
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_every_side_of_decoding_on_a_gpu_runs_at_a_tiny_size_on_a_cpu(benchmark, side):
+    script = benchmark("sample_gpu")
+    assert list(script.SIDES) == SIDES
+    run = script.Run(batch=2, num_steps=3, device="cpu")
+    timed = script.SIDES[side](script.model_of(side, run), run)
+    assert len(timed.seconds) == script.WARMUP + 3
+    assert timed.graphs == "off", "a CPU has none"
+
+
+def test_the_limit_of_decoding_is_reading_the_weights_and_every_key_and_value(benchmark):
+    from minireason.model.phi4_mini import meta_model, phi4_mini_config
+
+    script = benchmark("sample_gpu")
+    run = script.Run(batch=32, num_steps=5, device="cuda")
+    num_keys = [1024 + 1 + script.WARMUP + step for step in range(5)]
+    keys_and_values = 32 * num_keys[2] * (2 * 32 * 8 * 128) * 2
+    model = meta_model(phi4_mini_config()).bfloat16()
+    assert script.bytes_read(model, run) == 2 * 3_836_021_760 + keys_and_values
+
+
+def test_a_row_for_a_gpu_gives_the_share_of_the_limit(benchmark):
+    script = benchmark("sample_gpu")
+    found = {"batch": 32, "graphs": "on", "step_s": 0.004, "share": 0.7, "memory": 12.0}
+    assert script.line("sampler", found) == "| sampler | on | 32 | 4.00 | 8,000 | 70.0 % | 12.0 |"
+
+
+@pytest.mark.slow
+def test_the_table_of_decoding_is_written_with_date_and_device(tmp_path):
+    out = tmp_path / "table.md"
+    command = [sys.executable, FOLDER / "sample_gpu.py", "--dry-run-cpu", "--side", "forward"]
+    subprocess.run([*command, "--batch", "1", "2", "--steps", "2", "--out", out], check=True)
+    first, _, head, _, *rows = out.read_text(encoding="utf-8").splitlines()
+    assert first.startswith("20") and "torch" in first
+    assert [row.count("|") for row in rows] == [head.count("|")] * 2
+
+
 @pytest.mark.slow
 def test_the_table_for_a_gpu_is_written_with_date_and_device(tmp_path):
     out = tmp_path / "table.md"
@@ -72,7 +119,6 @@ def test_both_sides_have_the_same_useful_tokens_in_every_step(benchmark, monkeyp
     assert mine[1] == pytest.approx(others[1], abs=1e-3), json.dumps([mine, others])
 
 
-<<<<<<< HEAD
 SMALL = {"prompts_per_step": 2, "group_size": 4, "max_tokens": 32, "rows": 4, "learning_rate": 0.01}
 
 
@@ -116,9 +162,17 @@ def test_a_step_of_rlvr_is_timed_with_its_parts_and_its_weights_are_kept(
     for step in carry_out(run):
         assert step["seconds"] > step["sampling_s"] + step["reward_s"] > 0
         assert 8 <= step["num_tokens"] <= 8 * 32
+        assert step["num_responses"] == 8
     pass_rates = carry_out(run | {"part": "held_out"})
     assert len(pass_rates) == 2
     assert all(0 <= rate <= 1 for rate in pass_rates)
+
+
+def test_a_step_of_trl_that_would_have_fewer_responses_is_refused(benchmark, tmp_path):
+    pytest.importorskip("trl")
+    task = benchmark("beside_grpo.task").Task("tiny", "", 1, prompts_per_step=8, rows=24)
+    with pytest.raises(ValueError, match="rows is 24 and a step has 64 responses"):
+        benchmark("beside_grpo.theirs").arguments(task, tmp_path)
 
 
 def test_the_weights_that_our_side_keeps_last_are_those_of_its_model(benchmark, tmp_path, rlvr_run):
@@ -163,7 +217,8 @@ def test_the_benchmark_of_rlvr_prints_its_tables_at_a_tiny_size(
     tables = [list(rows) for is_row, rows in groupby(lines, lambda s: s[:1] == "|") if is_row]
     assert [len(table) for table in tables] == [4, 5, 5]
     assert all(len({row.count("|") for row in table}) == 1 for table in tables)
-=======
+
+
 SAMPLERS = [
     ("generate", {}),
     ("generate", {"order": "by prompt"}),
@@ -235,4 +290,3 @@ def test_the_table_of_samplers_has_a_row_for_every_side(finished_run):
         "generate, 64, arrival",
         "generate, 64, by prompt",
     ]
->>>>>>> samplebench

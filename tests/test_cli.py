@@ -182,6 +182,25 @@ def test_a_pass_rate_that_no_prompt_has_is_one_line(fails, smoke_run, smoke_argu
     assert (run_dir / "dpo" / "manifest.json").is_file()
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "there is no file"),
+        ("import nothing_of_that_name", "nothing_of_that_name"),
+        ("def other(question, response, answer):\n    return 1.0\n", "reward"),
+    ],
+)
+def test_a_reward_of_one_s_own_that_cannot_be_loaded_stops_a_run_before_its_first_step(
+    text, message, fails, tmp_path
+):
+    path = tmp_path / "mine.py"
+    if text:
+        path.write_text(text)
+    line = fails("run", SMOKE, "--set", f'rlvr.rewards={{"{path}:reward" = 1.0}}')
+    assert f"the reward '{path}:reward' cannot be loaded: " in line and message in line
+    assert not (tmp_path / "run" / "questions").exists()
+
+
 def copied(run_dir, target, *steps):
     import shutil
 

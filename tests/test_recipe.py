@@ -88,6 +88,7 @@ def test_a_value_out_of_range_is_an_error_with_key_and_value(sections, where, gi
         ({"rollout": {"model": "m"}}, "rollout.base_url is empty"),
         ({"rollout": {"base_url": "http://localhost"}}, "rollout.model is empty"),
         ({"rlvr": {"min_pass_rate": 0.5, "max_pass_rate": 0.4}}, "no prompt could pass"),
+        ({"rlvr": {"algorithm": "rloo", "staleness": 1}}, "set rlvr.staleness = 0"),
     ],
 )
 def test_values_that_do_not_go_together_are_an_error(sections, message):
@@ -301,3 +302,21 @@ def test_the_recipe_knows_the_rewards_there_are():
 def test_rewards_that_cannot_be_are_refused_before_anything_runs(rewards, told):
     with pytest.raises(ValueError, match=told):
         reinforcement.Rlvr(rewards=rewards)
+
+
+@pytest.mark.parametrize("sampler", [{"engine": "vllm"}, {"engine": "server", "base_url": "http:"}])
+@pytest.mark.parametrize(
+    ("rlvr", "told"),
+    [
+        ({"top_p": 0.9}, "rlvr.top_p is 0.9"),
+        ({"staleness": 2}, "rlvr.staleness is 2"),
+        ({"temperature_start": 2.5}, "temperature is 2.5"),
+        ({"temperature_end": 2.5}, "temperature is 2.5"),
+        ({"algorithm": "rloo"}, "rlvr.algorithm is 'rloo'"),
+    ],
+)
+def test_what_rlvr_cannot_have_from_vllm_is_refused(rlvr, told, sampler):
+    with pytest.raises(RecipeError, match=f"{sampler['engine']!r} and .*{told}.*'embedded'"):
+        recipe(sampler=sampler, rlvr=rlvr)
+    recipe(rlvr=rlvr)
+    recipe(sampler=sampler, rlvr={"staleness": 1, "temperature_start": 2.0})

@@ -15,7 +15,8 @@ What each side does as it does it:
 3. A group whose rewards are all equal gives no gradient. Ours leaves it out and divides by the
    responses that are left; TRL computes its zeros and divides by all. So TRL's gradients are
    smaller by the share that is left, which AdamW hardly sees: its update is the same for gradients
-   that are all smaller by one factor, and clipping at 1.0 does not set in for either.
+   that are all smaller by one factor. Clipping would see it; norms are printed, to show that they
+   stay below 1.0.
 4. A response whose answer cannot be read leaves its group with us, and counts 0 with TRL, which is
    what TRL makes of a reward of None.
 

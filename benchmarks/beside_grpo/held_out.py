@@ -14,6 +14,7 @@ from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel, load_model
 from minireason.records import Prompt, read_records
 from minireason.rl.groups import Referee
+from minireason.rl.rewarder import Rewarder
 from minireason.rollout.engine import Engine
 from minireason.rollout.request import Request
 from minireason.rollout.sampling import SamplingParams
@@ -27,31 +28,30 @@ def pass_rates(task: Task, weights: Sequence[Path | None]) -> list[float]:
     prompt, drawn as in training, that are correct."""
     language_model = load_model(task.model)
     prompts = read_records(Path(task.prompts) / HELD_OUT, Prompt)
-    with Verifier() as verifier:
-        referee = Referee(
-            Chat(language_model.tokenizer), verifier, {"correct": 1.0}, task.max_tokens
-        )
+    with Verifier() as verifier, Rewarder({"correct": 1.0}, verifier) as rewarder:
+        referee = Referee(Chat(language_model.tokenizer), rewarder)
         found = []
         for path in weights:
             if path:
                 take(language_model, path)
             engine = Engine(language_model.model, referee.chat.stop_ids, task.max_batch)
-            found.append(pass_rate(engine, referee, prompts))
+            found.append(pass_rate(engine, referee, prompts, task.max_tokens))
     return found
 
 
-def pass_rate(engine: Engine, referee: Referee, prompts: Sequence[Prompt]) -> float:
+def pass_rate(
+    engine: Engine, referee: Referee, prompts: Sequence[Prompt], max_tokens: int
+) -> float:
     asked = [prompt for prompt in prompts for _ in range(SAMPLES)]
     requests = [
         Request(
             referee.chat.prompt_ids(prompt.prompt),
-            SamplingParams(1.0, top_p=1.0, max_tokens=referee.max_tokens, seed=number),
+            SamplingParams(1.0, top_p=1.0, max_tokens=max_tokens, seed=number),
         )
         for number, prompt in enumerate(asked)
     ]
     answered = zip(asked, engine.generate(requests), strict=True)
-    with referee.open() as rewarder:
-        worth = rewarder.reward([referee.response(*both) for both in answered])
+    worth = referee.rewarder.reward([referee.response(*both, max_tokens) for both in answered])
     return sum(each.decision.verdict == "correct" for each in worth) / len(worth)
 
 

@@ -71,6 +71,7 @@ def _measured(timing: dict[str, float], metrics: dict[str, float]) -> Measured:
         seconds=timing["elapsed_s"] - timing.get("checkpoint_s", 0.0),
         sampling_s=timing["sample_s"],
         reward_s=0.0,
+        num_responses=int(metrics["num_sampled"]),
         num_tokens=int(metrics["generated_tokens"]),
         pass_rate=metrics["pass_rate"],
         unknown_rate=metrics["unknown_rate"],

@@ -31,7 +31,7 @@ class Task:
     max_tokens: int = 320
     learning_rate: float = 1e-4
     seed: int = 0
-    rows: int = 24
+    rows: int = 8
     max_batch: int = 192
     cache: str = "dynamic"
     threads: int = 1
@@ -53,6 +53,7 @@ class Measured:
     seconds: float
     sampling_s: float
     reward_s: float
+    num_responses: int
     num_tokens: int
     pass_rate: float
     unknown_rate: float
@@ -82,7 +83,8 @@ def lay_prompts(model: str, folder: Path, num_held_out: int, *, only_open: bool)
 def prompts_in_order(task: Task) -> list[Prompt]:
     """The prompts of every step, one after the other, as our stage draws them."""
     prompts = read_records(Path(task.prompts) / PROMPTS, Prompt)
-    seeds = [derive_seed(task.seed, "rlvr", "draw", n) for n in range(task.num_steps)]
+    seed = derive_seed(task.seed, "rlvr", 0)
+    seeds = [derive_seed(seed, "rlvr", "draw", n) for n in range(task.num_steps)]
     orders = [draw_order(len(prompts), task.prompts_per_step, seed) for seed in seeds]
     return [prompts[i] for order in orders for i in order]
 

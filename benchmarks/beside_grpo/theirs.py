@@ -23,8 +23,8 @@ from minireason.verify.verifier import Verifier
 
 def train(task: Task, folder: Path) -> list[Measured]:
     """What each step took; weights that are to be kept are saved between two steps."""
-    with Verifier() as verifier:
-        trainer = TimedTrainer(task, folder, verifier)
+    with Verifier() as verifier, Rewarder({"correct": 1.0}, verifier) as rewarder:
+        trainer = TimedTrainer(task, folder, rewarder)
         clock = Clock(trainer, task, folder)
         trainer.add_callback(clock)
         trainer.train()
@@ -37,6 +37,11 @@ def kept(folder: Path) -> list[Path]:
 
 
 def arguments(task: Task, folder: Path) -> dict[str, Any]:
+    if task.num_responses % task.rows:
+        raise ValueError(
+            f"rows is {task.rows} and a step has {task.num_responses} responses; TRL would take "
+            "fewer of them: give rows that divide them"
+        )
     return {
         "output_dir": str(folder),
         "use_cpu": True,
@@ -86,14 +91,13 @@ def _cache(task: Task) -> dict[str, Any]:
 class TimedTrainer(GRPOTrainer):
     """Notes when it samples and when it asks for rewards, and what it gets."""
 
-    def __init__(self, task: Task, folder: Path, verifier: Verifier) -> None:
+    def __init__(self, task: Task, folder: Path, rewarder: Rewarder) -> None:
         base = str(local_folder(task.model) or task.model)
         self.seconds: dict[str, float] = {}
         self.responses: list[list[int]] = []
         self.rewards: list[float | None] = []
         tokenizer = AutoTokenizer.from_pretrained(base)
-        self.rewarder = Rewarder({"correct": 1.0}, verifier, task.max_tokens)
-        self.chat = Chat(tokenizer)
+        self.rewarder, self.chat = rewarder, Chat(tokenizer)
         super().__init__(
             AutoModelForCausalLM.from_pretrained(
                 base, dtype=torch.float32, attn_implementation="sdpa"
@@ -129,7 +133,9 @@ class TimedTrainer(GRPOTrainer):
         """Our reward of each response; 0 where it cannot be told, as TRL takes it."""
         asked = zip(question, answer, answer_kind, completion_ids, strict=True)
         responses = [
-            Response(*about, text=self.chat.decode(ids), num_tokens=len(ids), finish_reason="stop")
+            Response(
+                *about, self.chat.decode(ids), len(ids), "stop", self.args.max_completion_length
+            )
             for *about, ids in asked
         ]
         self.rewards = [found.total for found in self.rewarder.reward(responses)]
@@ -176,6 +182,7 @@ class Clock(TrainerCallback):
             seconds=seconds,
             sampling_s=self.trainer.seconds["sampling"],
             reward_s=self.trainer.seconds["reward"],
+            num_responses=len(self.trainer.responses),
             num_tokens=sum(map(len, self.trainer.responses)),
             pass_rate=sum(reward > 0 for reward in known) / max(1, len(known)),
             unknown_rate=1 - len(known) / len(rewards),

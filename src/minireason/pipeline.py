@@ -55,6 +55,7 @@ PROMPTS = (
     "rlvr.top_p",
     "rlvr.max_tokens",
 )
+Sources = Callable[[Recipe], Mapping[str, Path | str]]
 TEACHER = {"questions": "questions", "rollout": "rollout", "verify": "verify"}
 
 
@@ -164,6 +165,8 @@ def _stage(stage: str, newest: str) -> list[Step]:
 def _training(stage: str, reads: Mapping[str, str]) -> Step:
     sampling = (*SAMPLER, "verify") if stage == "rlvr" else ()
     sources = _no_files if stage == "pretrain" else _base(reads)
+    if stage == "rlvr":
+        sources = _with_rewards(sources)
     lora = () if stage == "pretrain" else ("lora",)
     keys = (*TRAINING, *lora, *sampling, stage)
     return Step(stage, _verb(stage), reads, keys, sources, shared=True)
@@ -209,6 +212,17 @@ def _base(reads: Mapping[str, str]) -> Callable[[Recipe], Mapping[str, Path | st
         regime = rope_regime(base, recipe.model.rope, longest_context(recipe))
         found: dict[str, Path | str] = {"base model": local_folder(base) or base}
         return found | ({"rope": regime} if regime else {})
+
+    return files
+
+
+def _with_rewards(sources: Sources) -> Sources:
+    """With the files of the user's own rewards."""
+
+    def files(recipe: Recipe) -> Mapping[str, Path | str]:
+        places = (name.rpartition(":")[0] for name in recipe.rlvr.rewards)
+        own = {place: Path(place) for place in places if place.endswith(".py")}
+        return {**sources(recipe), **own}
 
     return files
 

@@ -64,6 +64,7 @@ class Runner:
     def run(self, chosen: Sequence[Step]) -> None:
         """Run the steps in order; Ctrl-C or a kill loses no finished work."""
         require_trackers(self.recipe.run.trackers)  # now, not after hours
+        self._require_rewards()
         with contextlib.ExitStack() as stack:
             self.world.of_main(lambda: stack.enter_context(lock(self.run_dir)))
             self.world.of_main(self._write_run_json)
@@ -78,6 +79,15 @@ class Runner:
         if folder.is_finished:
             return "done"
         return "interrupted" if folder.is_started else "to do"
+
+    def _require_rewards(self) -> None:
+        """Load the user's own rewards: an error in them must not come after hours."""
+        own = [name for name in self.recipe.rlvr.rewards if ":" in name]
+        if own and "rlvr" in self.recipe.run.stages:
+            from minireason.rl.rewards.custom import load_reward
+
+            for name in own:
+                load_reward(name)
 
     def _run_step(self, step: Step) -> None:
         started = time.perf_counter()

@@ -12,9 +12,10 @@ import torch
 from torch.nn.attention.flex_attention import flex_attention
 
 from minireason.model import kernels
-from minireason.model.kernels import Kernel
+from minireason.model.attention import attend
+from minireason.model.kernels import Kernel, Slots
 from minireason.model.packed import Packed
-from minireason.model.scores import ScoreForm
+from minireason.model.scores import ScoreForm, dense, newest
 
 LENGTHS = (5, 1, 9, 3)
 FORMS = pytest.mark.parametrize(
@@ -240,3 +241,94 @@ def test_capped_scores_are_made_in_float32_under_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         out = kernels.attend_packed(*states, packed(), form)
     assert (out - exact).abs().max() < 0.02
+
+
+SLOT, USED = 12, (5, 1, 12, 3)  # positions of a slot, and how many of them hold keys
+
+
+def decoding_case() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A query a sequence; keys and values as a cache with more slots than sequences gives them."""
+    torch.manual_seed(0)
+    cached = torch.randn(2, len(USED) + 2, SLOT, 2, 16)
+    key, value = cached[:, : len(USED)].transpose(2, 3)
+    return torch.randn(len(USED), 6, 1, 16), key, value
+
+
+def slots() -> Slots:
+    return Slots.of(torch.tensor(USED) - 1, SLOT, longest=max(USED))
+
+
+def masked() -> torch.Tensor:
+    return (torch.arange(SLOT) < torch.tensor(USED)[:, None])[:, None, None]
+
+
+def torch_varlen_over_slots(
+    query: Any, key: Any, value: Any, starts: Any, starts_k: Any, longest: int, longest_k: int,
+    *, scale: float | None, window_size: tuple[int, int], enable_gqa: bool, seqused_k: Any,
+) -> torch.Tensor:  # fmt: skip
+    """varlen_attn in torch 2.13: of the keys from `starts_k` on, `seqused_k` take part."""
+    assert starts.tolist() == list(range(len(USED) + 1)) and longest == 1
+    assert {starts.dtype, starts_k.dtype, seqused_k.dtype} == {torch.int32} and enable_gqa
+    assert max(seqused_k) <= longest_k and starts_k[-1] <= len(key)
+    sequences = []
+    for row, (start, used) in enumerate(zip(starts_k.tolist(), seqused_k.tolist(), strict=False)):
+        k, v = (states[start : start + used] for states in (key, value))
+        if window_size != (-1, -1):
+            assert window_size[1] == 0
+            k, v = (states[-1 - window_size[0] :] for states in (k, v))
+        alone = torch.tensor([0, len(k)])
+        queries = query[row].expand(len(k), -1, -1)
+        sequences.append(varlen_written_out(queries, k, v, alone, ScoreForm(scale), -1)[-1:])
+    return torch.cat(sequences)
+
+
+DECODING_FORMS = pytest.mark.parametrize(
+    "form", [ScoreForm(), ScoreForm(0.3), ScoreForm(window=4), ScoreForm(window=1)], ids=str
+)
+
+
+@DECODING_FORMS
+def test_a_query_reads_the_keys_of_its_slot_as_under_a_mask(
+    form: ScoreForm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "_torch_varlen", lambda: torch_varlen_over_slots)
+    query, key, value = decoding_case()
+    mask = newest(masked(), form.window) if form.window else masked()
+    out = kernels.by_slots(query, key, value, slots(), form)
+    torch.testing.assert_close(out, dense(query, key, value, mask, form), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("window", [(-1, -1), (3, 0)])
+def test_the_installed_torch_takes_our_call_of_its_kernel_over_slots(
+    window: tuple[int, int],
+) -> None:
+    states = [tensor.to("meta", torch.bfloat16) for tensor in decoding_case()]
+    there = slots()
+    on_meta = Slots(*(part.to("meta") for part in (there.queries, there.starts, there.used_B)), 12)
+    form = ScoreForm(window=None if window == (-1, -1) else window[0] + 1)
+    out = kernels.by_slots(states[0], states[1], states[2], on_meta, form)
+    assert out.shape == (len(USED), 1, 6, 16) and out.dtype == torch.bfloat16
+
+
+def test_slots_are_read_where_packed_sequences_would_take_the_same_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    query, _, value = decoding_case()
+    monkeypatch.setattr(kernels, "_torch_varlen", lambda: torch_varlen_over_slots)
+    assert not kernels.serves_slots(query, value, ScoreForm()), "on a CPU"
+    monkeypatch.setattr(kernels, "_is_for_flash", lambda query, value: True)
+    assert kernels.serves_slots(query, value, ScoreForm(window=9))
+    assert not kernels.serves_slots(query, value, ScoreForm(softcap=50.0))
+    monkeypatch.setattr(kernels, "_torch_varlen", lambda: torch_varlen)
+    assert not kernels.serves_slots(query, value, ScoreForm()), "an older torch"
+
+
+def test_rows_without_keys_give_zeros_over_slots_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_torch_varlen", lambda: torch_varlen_over_slots)
+    monkeypatch.setattr(kernels, "_is_for_flash", lambda query, value: True)
+    query, key, value = decoding_case()
+    query = torch.cat([query, query[:2]])
+    out, _ = attend(torch.nn.Module(), query, key, value, masked(), slots=slots())
+    expected, _ = attend(torch.nn.Module(), query, key, value, masked())
+    torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
+    assert not out[len(USED) :].any()

@@ -87,14 +87,13 @@ def test_nothing_to_value_is_nothing_to_learn() -> None:
 
 def test_assessed_units_carry_whitened_advantages_returns_and_old_values() -> None:
     critic, (units, rewards) = taught_critic(gamma=0.95), new_units(seed=1)
-    penalties = [np.full(unit[0].num_targets, -0.01) for unit in units]
     values = critic.values(units)
     expected = [
-        generalized_advantages(reward, v, 0.9, 0.95, penalty)
-        for reward, v, penalty in zip(rewards, values, penalties, strict=True)
+        generalized_advantages(reward, v, 0.9, 0.95)
+        for reward, v in zip(rewards, values, strict=True)
     ]
     whitened = whiten([advantages for advantages, _ in expected])
-    assessed = critic.assess(units, rewards, penalties)
+    assessed = critic.assess(units, rewards)
     for i, (sequence,) in enumerate(assessed):
         assert sequence.ids == units[i][0].ids and "old_logprobs" in sequence.values
         np.testing.assert_array_equal(sequence.values["old_values"], values[i])
@@ -138,8 +137,7 @@ class Practice(StepSource):
         assert self.begun == number + 1
         units = self.critic.assess(*new_units(9, seed=number))
         metrics = self.critic.learn(units)
-        learnt = [] if self.critic.is_alone(number) else units
-        return Step(make_updates(learnt, 1, 1, self.critic.learner.world), metrics=metrics)
+        return Step(make_updates(units, 1, 1, self.critic.learner.world), metrics=metrics)
 
     def largest(self) -> MicroBatch:
         return collate([new_units(2)[0]])
@@ -201,21 +199,6 @@ def test_death_in_any_step_changes_neither_policy_nor_critic(
     assert all(np.array_equal(found[name], expected[name]) for name in found)
     one, other = ((path / "metrics.jsonl").read_bytes() for path in (tmp_path, folder))
     assert one == other
-
-
-def test_while_the_critic_is_alone_it_learns_and_the_policy_does_not(tmp_path: Path) -> None:
-    """Also through a death, with one optimizer that has begun beside one that has not."""
-    start = dict(build_model(97, 0, num_layers=2).named_parameters())
-    alone = practise(tmp_path / "alone", warmup_steps=6)
-    for name, weight in alone.items():
-        model, _, parameter = name.partition("/")
-        if parameter in start and not (model == "critic" and "lm_head" in parameter):
-            is_same = np.array_equal(weight, start[parameter].detach().numpy())
-            assert is_same == (model == "policy"), name
-    straight = practise(tmp_path / "straight", warmup_steps=3)
-    practise(tmp_path / "again", dies_at=3, warmup_steps=3)
-    again = practise(tmp_path / "again", warmup_steps=3)
-    assert all(np.array_equal(again[name], straight[name]) for name in straight)
 
 
 def test_a_critic_with_adapters_trains_them_and_its_head() -> None:

@@ -38,18 +38,6 @@ def test_advantages_are_those_of_the_definition(
     np.testing.assert_allclose(returns, advantages + values, atol=1e-12)
 
 
-@given(VALUES, SHARE, SHARE)
-def test_rewards_of_tokens_add_to_the_one_at_the_end(
-    values: np.ndarray, lam: float, gamma: float
-) -> None:
-    penalties = np.linspace(-0.3, 0.1, len(values))
-    before = penalties.copy()
-    advantages, _ = generalized_advantages(1.0, values, lam, gamma, penalties)
-    rewards = before + np.eye(len(values))[-1]
-    np.testing.assert_allclose(advantages, defined(rewards, values, lam, gamma), atol=1e-12)
-    assert np.array_equal(penalties, before)
-
-
 def test_with_lambda_1_the_return_is_the_reward_and_the_advantage_what_exceeds_the_value() -> None:
     values = np.array([0.5, -0.25, 0.125])
     advantages, returns = generalized_advantages(1.0, values, lam=1.0)

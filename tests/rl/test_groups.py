@@ -13,7 +13,7 @@ from minireason.world import ALONE
 def sampled(prompts, *, refill_rounds=0, number=0, sampler=None, **settings):
     first = {"prompts_per_step": len(prompts), "group_size": 2, "oversample": 1}
     made = GroupSampler(sampler or FakeSampler(), referee(), Rlvr(**first | settings), 0, ALONE)
-    return made.sample(number, 0.8, prompts, refill_rounds)
+    return made.sample(number, 0.8, prompts, refill_rounds, has_signal)
 
 
 def test_a_correct_response_is_rewarded_with_1_and_an_incorrect_one_with_minus_1():
@@ -65,17 +65,24 @@ def test_a_response_may_fill_the_context_and_no_more():
     assert {request.params.temperature for request in sampler.requests} == {0.8}
 
 
-def test_groups_without_a_signal_are_replaced_as_often_as_is_allowed():
-    prompts = [
-        prompt(name, verdicts)
-        for name, verdicts in {"a": "cc", "b": "ci", "c": "ii", "d": "ic"}.items()
-    ]
-    for rounds, most in ((0, 2), (1, 4), (9, 4)):
-        found = sampled(prompts, prompts_per_step=2, refill_rounds=rounds)
-        names = [group.question_id for group in found]
-        assert len(names) == len(set(names)) <= most
-        if sum(map(has_signal, found)) < 2:
-            assert len(names) == 2 if rounds == 0 else 4
+@pytest.mark.parametrize(
+    ("verdicts", "rounds", "num_groups", "num_signals"),
+    [
+        (["cc", "ii", "ci", "ic"], 0, 2, 0),
+        (["cc", "ii", "ci", "ic"], 1, 4, 2),
+        (["cc", "ci", "ii", "ic"], 1, 3, 1),
+        (["cc", "ci", "ii", "ic"], 9, 4, 2),
+    ],
+)
+def test_groups_that_teach_nothing_are_replaced_as_often_as_is_allowed(
+    verdicts, rounds, num_groups, num_signals
+):
+    order = draw_order(4, 4, derive_seed(0, "rlvr", "draw", 0))
+    told = dict(zip(order, verdicts, strict=True))
+    prompts = [prompt("abcd"[i], told[i]) for i in range(4)]
+    found = sampled(prompts, prompts_per_step=2, refill_rounds=rounds)
+    assert [group.question_id for group in found] == ["abcd"[i] for i in order[:num_groups]]
+    assert sum(map(has_signal, found)) == num_signals
 
 
 def test_a_signal_is_a_difference_between_rewards_that_are_known():

@@ -5,7 +5,7 @@ from policies import prompt, referee
 
 from minireason.recipe.reinforcement import Rlvr
 from minireason.rl.algorithms import ALGORITHMS
-from minireason.rl.groups import GroupSampler
+from minireason.rl.groups import GroupSampler, has_signal
 from minireason.rl.lessons import choose, units_of
 from minireason.world import ALONE
 
@@ -17,8 +17,10 @@ def learnt(*verdicts, algorithm="grpo", seed=0, **settings):
     size = len(verdicts[0])
     prompts = [prompt("ab"[i], each) for i, each in enumerate(verdicts)]
     rlvr = Rlvr(prompts_per_step=len(prompts), group_size=size, oversample=1, **settings)
-    sampler = GroupSampler(FakeSampler(), referee(), rlvr, 0, ALONE)
-    groups = sorted(sampler.sample(0, 1.0, prompts, 0), key=lambda group: group.question_id)
+    sampler = GroupSampler(FakeSampler(), referee(rlvr.rewards), rlvr, 0, ALONE)
+    groups = sorted(
+        sampler.sample(0, 1.0, prompts, 0, has_signal), key=lambda group: group.question_id
+    )
     lessons = choose(groups, ALGORITHMS[algorithm], rlvr, seed)
     units = units_of(groups, lessons, ALGORITHMS[algorithm])
     return [(s.ids[1], s.values.get("advantages")) for (s,) in units]
@@ -62,6 +64,13 @@ def test_rebalancing_drops_a_group_solved_too_often_or_never(verdicts):
 
 def test_without_rebalancing_every_response_that_could_be_judged_stays():
     assert [token for token, _ in learnt("ccui", rebalance=False)] == [10, 11, 13]
+
+
+@pytest.mark.parametrize("rebalance", [False, True])
+def test_an_unknown_verdict_is_left_out_although_its_reward_is_told(rebalance):
+    told = {"algorithm": "ppo", "rewards": {"format": 1.0}, "rebalance": rebalance}
+    for seed in range(5):
+        assert [token for token, _ in learnt("cuui", seed=seed, **told)] == [10, 13]
 
 
 @pytest.mark.parametrize("verdicts", ["cccc", "iiii", "uuuu", "cuuu"])

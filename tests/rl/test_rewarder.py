@@ -18,7 +18,7 @@ from minireason.rl.rewarder import Rewarded, Rewarder
 from minireason.rl.rewards import Response
 from minireason.verify import Decision, Verifier
 
-ASKED = Response("What is $2+2$?", "4", "", r"\boxed{4}", 10, "stop")
+ASKED = Response("What is $2+2$?", "4", "", r"\boxed{4}", 10, "stop", 100)
 ALL = {"correct": 1.0, "format": 0.5, "length": 8 / 13, "repetition": 1 / 13, "overlong": 1.0}
 
 
@@ -51,7 +51,7 @@ def mine(tmp_path):
 
 def test_the_total_is_the_weighted_sum_of_the_parts_which_have_no_weight():
     text = r"<think>2 and 2</think> \boxed{4}"
-    with Rewarder(ALL, SlowVerifier(), 100) as rewarder:
+    with Rewarder(ALL, SlowVerifier()) as rewarder:
         (rewarded,) = rewarder.reward([replace(ASKED, text=text, num_tokens=90)])
     parts = {"correct": 1.0, "format": 1.0, "repetition": 0.0, "overlong": -0.5}
     shorter = 0.5 + 0.25 * (1 + math.cos(math.pi * (0.9 - 25 / 31) / (6 / 31)))
@@ -70,7 +70,7 @@ def test_the_total_is_the_weighted_sum_of_the_parts_which_have_no_weight():
     ],
 )
 def test_an_answer_that_cannot_be_read_has_no_total_where_its_verdict_counts(weights, total):
-    with Rewarder(weights, SlowVerifier(), 100) as rewarder:
+    with Rewarder(weights, SlowVerifier()) as rewarder:
         (rewarded,) = rewarder.reward([replace(ASKED, text=r"\boxed{?}", num_tokens=90)])
     assert rewarded.total == total
     assert rewarded.parts.keys() == weights.keys() - {"correct", "length"}
@@ -79,14 +79,14 @@ def test_an_answer_that_cannot_be_read_has_no_total_where_its_verdict_counts(wei
 def test_the_verifier_is_given_the_option_that_a_letter_stands_for():
     verifier = SlowVerifier()
     asked = replace(ASKED, question="Which? (A) 3 (B) 4", answer="B", answer_kind="choice")
-    with Rewarder({"correct": 1.0}, verifier, 100) as rewarder:
+    with Rewarder({"correct": 1.0}, verifier) as rewarder:
         rewarder.reward([asked])
     assert verifier.batches == [[(r"\boxed{4}", "(B) 4", "choice")]]
 
 
 def test_the_verdicts_are_the_verifier_s():
     texts = [r"\boxed{\frac{8}{2}}", r"\boxed{5}", "no answer", r"\boxed{\int}"]
-    with Verifier() as verifier, Rewarder({"correct": 1.0}, verifier, 100) as rewarder:
+    with Verifier() as verifier, Rewarder({"correct": 1.0}, verifier) as rewarder:
         for key, text in enumerate(texts):
             rewarder.submit(key, replace(ASKED, text=text))
         rewarded = rewarder.results()
@@ -112,7 +112,7 @@ RESPONSES = st.lists(
 def test_beside_a_sampler_they_are_what_they_are_one_by_one(responses, order):
     """Finished in any order, at any moment, batched as it comes."""
     verifier = SlowVerifier()
-    with Rewarder(ALL, verifier, 100) as rewarder:
+    with Rewarder(ALL, verifier) as rewarder:
         expected = [rewarder.reward([response])[0] for response in responses]
         finished = list(enumerate(responses))
         order.shuffle(finished)
@@ -128,7 +128,7 @@ def test_beside_a_sampler_they_are_what_they_are_one_by_one(responses, order):
 def test_what_waits_is_verified_together_a_batch_at_a_time():
     gate = threading.Event()
     verifier = SlowVerifier(before=gate.wait)
-    with Rewarder({"correct": 1.0}, verifier, 100) as rewarder:
+    with Rewarder({"correct": 1.0}, verifier) as rewarder:
         for key in range(41):
             rewarder.submit(key, ASKED)
         gate.set()
@@ -139,7 +139,7 @@ def test_what_waits_is_verified_together_a_batch_at_a_time():
 def test_they_are_made_while_the_caller_goes_on():
     began, gate = threading.Event(), threading.Event()
     verifier = SlowVerifier(before=lambda: (began.set(), gate.wait()))
-    with Rewarder({"correct": 1.0}, verifier, 100) as rewarder:
+    with Rewarder({"correct": 1.0}, verifier) as rewarder:
         rewarder.submit(0, ASKED)  # returns while the verifier is at work
         assert began.wait(10)
         gate.set()
@@ -147,7 +147,7 @@ def test_they_are_made_while_the_caller_goes_on():
 
 
 def test_results_leave_nothing_behind_for_the_next_step():
-    with Rewarder({"correct": 1.0}, SlowVerifier(), 100) as rewarder:
+    with Rewarder({"correct": 1.0}, SlowVerifier()) as rewarder:
         assert rewarder.results() == {}
         rewarder.submit(7, ASKED)
         rewarder.submit(3, replace(ASKED, text=r"\boxed{5}"))
@@ -157,7 +157,7 @@ def test_results_leave_nothing_behind_for_the_next_step():
 
 
 def test_a_key_is_submitted_once():
-    with Rewarder({"correct": 1.0}, SlowVerifier(), 100) as rewarder:
+    with Rewarder({"correct": 1.0}, SlowVerifier()) as rewarder:
         rewarder.submit(7, ASKED)
         with pytest.raises(ValueError, match="the key 7 has been submitted before"):
             rewarder.submit(7, ASKED)
@@ -165,7 +165,7 @@ def test_a_key_is_submitted_once():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_of_several_failures_the_smallest_key_s_is_raised(mine, seed):
-    with Rewarder({mine: 1.0}, SlowVerifier(), 100) as rewarder:
+    with Rewarder({mine: 1.0}, SlowVerifier()) as rewarder:
         keys = list(range(30))
         random.Random(seed).shuffle(keys)
         for key in keys:
@@ -183,7 +183,7 @@ def test_a_failure_of_the_verifier_is_raised_too():
     def fail():
         raise MinireasonError("the verification worker did not start")
 
-    with Rewarder({"correct": 1.0}, SlowVerifier(before=fail), 100) as rewarder:
+    with Rewarder({"correct": 1.0}, SlowVerifier(before=fail)) as rewarder:
         rewarder.submit(0, ASKED)
         with pytest.raises(MinireasonError, match="did not start"):
             rewarder.results()
@@ -194,7 +194,7 @@ def test_ctrl_c_while_waiting_ends_the_wait_after_the_batch_at_work():
     verifier = SlowVerifier(before=lambda: (began.set(), gate.wait()))
     with (
         pytest.raises(KeyboardInterrupt),
-        Rewarder({"correct": 1.0}, verifier, 100) as rewarder,
+        Rewarder({"correct": 1.0}, verifier) as rewarder,
     ):
         for key in range(100):
             rewarder.submit(key, ASKED)
@@ -208,7 +208,7 @@ def test_ctrl_c_while_waiting_ends_the_wait_after_the_batch_at_work():
 
 def test_what_was_left_has_no_results():
     gate = threading.Event()
-    rewarder = Rewarder({"correct": 1.0}, SlowVerifier(before=gate.wait), 100)
+    rewarder = Rewarder({"correct": 1.0}, SlowVerifier(before=gate.wait))
     for key in range(20):
         rewarder.submit(key, ASKED)
     threading.Timer(0.05, gate.set).start()
@@ -229,4 +229,4 @@ def test_what_was_left_has_no_results():
 )
 def test_weights_that_cannot_be_are_refused_before_anything_is_sampled(weights, told):
     with pytest.raises(RecipeError, match=told):
-        Rewarder(weights, SlowVerifier(), 100)
+        Rewarder(weights, SlowVerifier())

@@ -132,6 +132,24 @@ def test_questions_that_srpo_finds_too_easy_are_not_drawn_again_and_a_resume_kno
     assert {tuple(r.prompt_ids) for r in sampler.requests} == {(ord("b"),)}
 
 
+def test_srpo_does_not_hold_a_question_for_too_easy_where_a_verdict_is_unknown():
+    made, sampler = source([many("cu"), prompt("b", "ci" * 20)], algorithm="srpo", group_size=2)
+    made.step(0)
+    made.settings = made.settings.model_copy(update={"prompts_per_step": 1})
+    sampler.requests.clear()
+    for number in range(1, 10):
+        made.step(number)
+    assert {tuple(r.prompt_ids) for r in sampler.requests} == {(ord("a"),), (ord("b"),)}
+
+
+def test_dapo_replaces_a_group_that_rebalancing_would_drop():
+    prompts = [many("ccci"), prompt("b", "ciii" * 20)]
+    made, sampler = source(prompts, algorithm="dapo", group_size=4, prompts_per_step=1)
+    kept = [made.step(number).metrics["num_kept"] for number in range(10)]
+    assert kept == [2.0] * 10  # b's positive and a negative, whichever was drawn first
+    assert (ord("a"),) in {tuple(r.prompt_ids) for r in sampler.requests}
+
+
 def test_the_largest_micro_batch_has_the_longest_prompt_and_response():
     made, _ = source([prompt("abc", "ci")], max_tokens=20, micro_batch_size=2)
     batch = made.largest()

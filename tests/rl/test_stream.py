@@ -5,11 +5,14 @@ import time
 
 import pytest
 import torch
-from policies import fake_learner
+from policies import FakeSampler, fake_learner, prompt, referee
 
-from minireason.records import Group
+from minireason.recipe.reinforcement import Rlvr
+from minireason.records import Group, read_records
+from minireason.rl.groups import GroupSampler, has_signal
 from minireason.rl.stream import RolloutStream, Source
 from minireason.rollout.buffer import RolloutBuffer
+from minireason.world import join
 
 
 class Trained:
@@ -152,3 +155,91 @@ def test_an_error_of_sampling_ahead_is_raised_where_the_batch_is_asked_for(tmp_p
     stream.take(0)
     with pytest.raises(RuntimeError, match="no answer"):
         stream.take(1)
+
+
+class SamplerAfter(FakeSampler):
+    """Samples once it has done something else."""
+
+    def __init__(self, work):
+        super().__init__()
+        self.work = work
+
+    def generate(self, requests, on_finish=None):
+        self.work()
+        return super().generate(requests, on_finish)
+
+
+def together(folder, before):
+    """A stream two steps ahead, each process sampling one of a step's two prompts.
+
+    `before(rank, number)` comes before this process samples for that step.
+    """
+    trained = Trained(2)
+    world = trained.learner.world = join()
+    settings = Rlvr(prompts_per_step=2, group_size=2, oversample=1)
+
+    def plan(number, _):
+        prompts = [prompt(f"{number}{name}", "ci") for name in "ab"]
+        sampler = SamplerAfter(lambda: before(world.rank, number))
+        groups = GroupSampler(sampler, referee(), settings, 0, stream.world)
+        return 1.0, lambda: groups.sample(number, 1.0, prompts, 0, has_signal)
+
+    buffer = RolloutBuffer(folder / "buffer")
+    stream = RolloutStream(trained.learner, trained.sources, plan, buffer, num_steps=6, lag=2)
+    return stream
+
+
+def kept(folder):
+    """The questions in each file of the buffer."""
+    return {
+        path.stem: sorted(group.question_id for group in read_records(path, Group))
+        for path in sorted((folder / "buffer").iterdir())
+    }
+
+
+def fail_in_one(folder, failing_rank):
+    """Learn until sampling fails; the questions of what was learnt, and the error."""
+
+    def before(rank, number):
+        if (rank, number) == (failing_rank, 1):
+            raise RuntimeError(f"no answer in process {rank}")
+
+    stream, learnt = together(folder, before), []
+    try:
+        for number in range(6):
+            learnt.append(sorted(group.question_id for group in stream.take(number).groups))
+    except RuntimeError as error:
+        stream.close()
+        return learnt, str(error)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_an_error_of_one_process_sampling_ahead_is_raised_in_all(rank, processes, tmp_path):
+    told = processes(2, fail_in_one, tmp_path, rank).results()
+    assert told == [([["0a", "0b"]], f"no answer in process {rank}")] * 2
+    # What was begun besides is whole: no process takes an answer to another step's question.
+    assert kept(tmp_path) == {"step-000000": ["0a", "0b"], "step-000002": ["2a", "2b"]}
+
+
+def close_while_sampling(folder, first):
+    """Close while a batch is sampled and one is queued; the other process once that is begun."""
+    begun, closing = [threading.Event() for _ in range(6)], threading.Event()
+
+    def before(rank, number):
+        begun[number].set()
+        if number == 1:
+            closing.wait()
+
+    stream = together(folder, before)
+    stream.take(0)
+    begun[1].wait()
+    threading.Timer(0.2, closing.set).start()  # once close() waits
+    if stream.world.rank != first:
+        begun[2].wait()
+    stream.close()
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_processes_that_stop_at_different_moments_all_end(first, processes, tmp_path):
+    processes(2, close_while_sampling, tmp_path, first).results()
+    assert kept(tmp_path) == {f"step-{n:06d}": [f"{n}a", f"{n}b"] for n in range(3)}

@@ -8,6 +8,7 @@ import pytest
 import torch
 from sampled import llama, phi3
 
+from minireason.model.precision import compute_in_bfloat16
 from minireason.rollout.memory import GIB, CacheBudget, bytes_per_entry
 
 CPU = torch.device("cpu")
@@ -17,6 +18,12 @@ CPU = torch.device("cpu")
 def test_an_entry_is_the_keys_and_values_of_all_layers(dtype: torch.dtype, size: int) -> None:
     for model in (phi3(), llama()):  # 2 layers, 2 key-value heads of 8
         assert bytes_per_entry(model.to(dtype)) == 2 * 2 * 2 * 8 * size
+
+
+def test_under_autocast_keys_are_kept_in_the_type_of_the_values() -> None:
+    model = phi3()
+    compute_in_bfloat16(model)
+    assert bytes_per_entry(model) == 2 * 2 * 2 * 8 * 2
 
 
 @pytest.mark.parametrize(

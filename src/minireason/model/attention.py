@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from transformers import AttentionInterface
 
-from minireason.model.kernels import attend_packed
+from minireason.model.kernels import Slots, attend_packed, by_slots, serves_slots
 from minireason.model.packed import Packed
 from minireason.model.scores import ScoreForm, dense, newest
 
@@ -47,6 +47,7 @@ def attend(
     softcap: float | None = None,
     packed: Packed | None = None,
     spans: Sequence[tuple[int, int, int]] = (),
+    slots: Slots | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """Grouped-query attention under an explicit mask, or inside packed sequences.
@@ -55,9 +56,10 @@ def attend(
     `packed` with B = 1, or `attention_mask` [B, 1, Tq, Tk], True where a query may look: at one run
     of positions that ends with its own. Masked keys and values must be finite. Rows of `query`
     beyond those of `key` only fill up the batch and give zeros. `spans` (first row, row after the
-    last, span) say that rows look at no key beyond their span, so that none is read. Raises
-    ValueError without either, and for what a model asks beyond a scale, a window, a softcap and
-    dropout.
+    last, span) say that rows look at no key beyond their span, so that none is read; then the mask
+    may end before the keys. `slots` say the same as the mask, for a kernel that reads a cache
+    whole. Raises ValueError without mask and `packed`, and for what a model asks beyond a scale, a
+    window, a softcap and dropout.
     """
     _refuse_unknown(module, others)
     form = ScoreForm(scaling, sliding_window, softcap, dropout)
@@ -74,18 +76,21 @@ def attend(
             "attend needs a boolean attention mask [B, 1, Tq, Tk]; it was given "
             f"{_said(attention_mask)}; pass attention_mask with four dimensions to the model"
         )
-    if sliding_window is not None and key.shape[2] > sliding_window:
-        attention_mask = newest(attention_mask, sliding_window)
-    parts = [
-        dense(
-            query[first:last],
-            key[first:last, :, :span],
-            value[first:last, :, :span],
-            attention_mask[first:last, :, :, :span],
-            form,
-        )
-        for first, last, span in spans or [(0, len(key), key.shape[2])]
-    ]
+    if slots is not None and serves_slots(query, value, form):
+        parts = [by_slots(query[: len(key)], key, value, slots, form)]
+    else:
+        if sliding_window is not None and attention_mask.shape[-1] > sliding_window:
+            attention_mask = newest(attention_mask, sliding_window)
+        parts = [
+            dense(
+                query[first:last],
+                key[first:last, :, :span],
+                value[first:last, :, :span],
+                attention_mask[first:last, :, :, :span],
+                form,
+            )
+            for first, last, span in spans or [(0, len(key), key.shape[2])]
+        ]
     if len(key) < len(query):
         parts.append(torch.zeros_like(parts[0][:1]).expand(len(query) - len(key), -1, -1, -1))
     return torch.cat(parts).contiguous(), None

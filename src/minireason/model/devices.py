@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 
+T = TypeVar("T")
 Peak = tuple[float | None, float | None]
 
 # Dense peaks in TFLOP/s, bfloat16 on tensor cores (accumulated in float32) and float32 without
@@ -35,6 +38,31 @@ PEAKS: dict[str, Peak] = {
     "T4": (None, 8.1),
 }
 
+# Peaks of the memory's bandwidth in GB/s, likewise. Where a name leaves the memory open, or the
+# data sheet and the device that was sold do not agree, there is none.
+BANDWIDTHS: dict[str, float | None] = {
+    "MIG": None,
+    "B200": 8000.0,
+    "H200": 4800.0,
+    "H100 NVL": 3900.0,
+    "H100 PCIe": 2000.0,
+    "H100": 3350.0,
+    "A100 SXM4 80GB": 2039.0,
+    "A100 80GB PCIe": 1935.0,
+    "A100 SXM4 40GB": 1555.0,
+    "A100 PCIE 40GB": 1555.0,
+    "L40S": 864.0,
+    "L4": 300.0,
+    "RTX 4090 D": None,
+    "RTX 4090 Laptop": None,
+    "RTX 4090": 1008.0,
+    "RTX 3090 Ti": None,
+    "RTX 3090": 936.0,
+    "V100 SXM3": None,
+    "V100": 900.0,
+    "T4": 320.0,
+}
+
 
 def peak_flops(device: torch.device | str, dtype: str = "bfloat16") -> float | None:
     """Dense peak of a device in FLOP/s for `bfloat16` or `float32`; None where not known."""
@@ -44,10 +72,26 @@ def peak_flops(device: torch.device | str, dtype: str = "bfloat16") -> float | N
 
 def named_peak(name: str, dtype: str = "bfloat16") -> float | None:
     """The same by the device's name, for example `NVIDIA H100 80GB HBM3`."""
-    words = f" {name.replace('-', ' ')} "
-    found = next((peak for known, peak in PEAKS.items() if f" {known} " in words), (None, None))
+    found = _by_name(PEAKS, name) or (None, None)
     tflops = found[0] if dtype == "bfloat16" else found[1]
     return None if tflops is None else tflops * 1e12
+
+
+def peak_bandwidth(device: torch.device | str) -> float | None:
+    """What a device reads from its memory at most, in bytes a second; None where not known."""
+    device = torch.device(device)
+    return named_bandwidth(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
+
+
+def named_bandwidth(name: str) -> float | None:
+    """The same by the device's name."""
+    found = _by_name(BANDWIDTHS, name)
+    return None if found is None else found * 1e9
+
+
+def _by_name(table: Mapping[str, T], name: str) -> T | None:
+    words = f" {name.replace('-', ' ')} "
+    return next((value for known, value in table.items() if f" {known} " in words), None)
 
 
 def peak_memory_gib(device: torch.device | str) -> dict[str, float]:

@@ -1,15 +1,19 @@
-"""Attention over packed sequences: the kernels, and which one serves a layer.
+"""Attention over packed sequences, and over the slots of a cache: which kernel serves a layer.
 
 On CUDA of compute capability 8.0 and in 16 bits, one kernel call serves the whole row: torch's own
 variable-length attention, else flash-attn, else FlexAttention; a capped score needs one of the
 latter two. Everything else (a CPU, float32, older cards, odd head sizes) attends one sequence after
-the other. The CUDA kernels follow their documentation; they have not been run on a GPU.
+the other. Decoding asks the same of torch's kernel, which takes a sequence's place among the keys
+(`cu_seq_k`) apart from how many of them it has (`seqused_k`): a slot is a sequence that is not yet
+full, and no key beyond its length is read. Where that kernel does not serve, decoding attends under
+a mask. The CUDA kernels follow their documentation; they have not been run on a GPU.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -54,12 +58,70 @@ def _is_for_flash(query: torch.Tensor, value: torch.Tensor) -> bool:
     head_dim = query.shape[-1]
     return (
         query.device.type == "cuda"
-        and query.dtype in (torch.bfloat16, torch.float16)
+        and value.dtype in (torch.bfloat16, torch.float16)
         and torch.cuda.get_device_capability(query.device) >= (8, 0)
         and head_dim % 8 == 0
         and head_dim <= 256
         and head_dim == value.shape[-1]
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """B sequences of one query each, whose keys begin the first B slots of a cache.
+
+    `queries` and `starts` [B + 1] count by one and by the length of a slot, `used_B` are the keys
+    that each has, none more than `longest`; int32, on the device.
+    """
+
+    queries: torch.Tensor
+    starts: torch.Tensor
+    used_B: torch.Tensor
+    longest: int
+
+    @classmethod
+    def of(cls, positions_B: torch.Tensor, slot_length: int, longest: int) -> Slots:
+        """Those of queries at these positions."""
+        count = torch.arange(len(positions_B) + 1, dtype=torch.int32, device=positions_B.device)
+        return cls(count, count * slot_length, (positions_B + 1).to(torch.int32), longest)
+
+
+def serves_slots(query: torch.Tensor, value: torch.Tensor, form: ScoreForm) -> bool:
+    """Whether `by_slots` can attend; else a mask says what is read."""
+    if not _is_for_flash(query, value) or form.softcap or form.dropout:
+        return False
+    varlen = _torch_varlen()
+    return varlen is not None and "seqused_k" in inspect.signature(varlen).parameters
+
+
+def by_slots(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    slots: Slots,
+    form: ScoreForm,
+) -> torch.Tensor:
+    """torch.nn.attention.varlen over whole slots, of which each query reads its own keys.
+
+    `query` [B, Hq, 1, D], `key` and `value` [B, Hkv, L, D] in memory as [B, L, Hkv, D]; returns
+    [B, 1, Hq, D].
+    """
+    # Not (-1, 0), which says the same of a single query: with any window the kernel neither reads a
+    # group's keys once nor splits them among blocks.
+    window = (-1, -1) if form.window is None else (form.window - 1, 0)
+    out = _torch_varlen()(
+        query[:, :, 0].to(value.dtype),
+        *(states.transpose(1, 2).view(-1, *states.shape[1::2]) for states in (key, value)),
+        slots.queries,
+        slots.starts,
+        1,
+        slots.longest,
+        scale=form.scale,
+        window_size=window,
+        enable_gqa=True,
+        seqused_k=slots.used_B,
+    )
+    return out[:, None]
 
 
 def by_sequence(

@@ -126,6 +126,11 @@ class Rlvr(Section):
                     f"rlvr.rewards names {name!r}; the nearest reward is {nearest!r}, and a "
                     "function of your own is 'package.module:function' or 'path/file.py:function'"
                 )
+        if self.algorithm == "rloo" and self.staleness:
+            raise ValueError(
+                f"rlvr.staleness is {self.staleness} and rlvr.algorithm 'rloo', for which a whole "
+                "response is one action and importance is by the token; set rlvr.staleness = 0"
+            )
         if not any(self.rewards.values()):
             raise ValueError(
                 f"rlvr.rewards is {self.rewards}, so that every response is worth the same; give "

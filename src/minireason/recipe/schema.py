@@ -115,11 +115,8 @@ class Recipe(Section):
                 f"rollout.teacher is {self.rollout.teacher!r} and rollout.sources is "
                 f"{self.rollout.sources}; the recorded teacher needs sources, the others have none"
             )
-        if self.sampler.engine == "vllm" and self.rlvr.top_p < 1 and "rlvr" in self.run.stages:
-            raise ValueError(
-                f"rlvr.top_p is {self.rlvr.top_p} and sampler.engine is 'vllm', which tells no "
-                "log-probabilities of a nucleus; set rlvr.top_p = 1, or take 'embedded'"
-            )
+        if self.sampler.engine != "embedded" and "rlvr" in self.run.stages:
+            self._require_vllm()
         if self.questions.annotator and not self.judge.base_url:
             raise ValueError("questions.annotator names a model and judge.base_url no server of it")
         if self.judge.base_url and not self.judge.model:
@@ -140,6 +137,25 @@ class Recipe(Section):
             )
         self._require_lora()
         return self
+
+    def _require_vllm(self) -> None:
+        """What RLVR cannot have where vLLM samples."""
+        rlvr = self.rlvr
+        hottest = max(rlvr.temperature_start, rlvr.temperature_end)
+        for is_wrong, given in (
+            (
+                rlvr.top_p < 1,
+                f"rlvr.top_p is {rlvr.top_p}: it tells no log-probabilities of a part",
+            ),
+            (rlvr.staleness > 1, f"rlvr.staleness is {rlvr.staleness}: one engine has one model"),
+            (hottest > 2, f"an rlvr temperature is {hottest}: it takes at most 2"),
+            (rlvr.algorithm == "rloo", "rlvr.algorithm is 'rloo': importance is by the token"),
+        ):
+            if is_wrong:
+                raise ValueError(
+                    f"sampler.engine is {self.sampler.engine!r} and {given}; change that, or take "
+                    "'embedded'"
+                )
 
     def _require_lora(self) -> None:
         """What cannot be with adapters, or only with them."""

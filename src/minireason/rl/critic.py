@@ -35,8 +35,7 @@ class CriticSettings:
 
     `lam` 1 and `gamma` 1 make an advantage the reward minus the value, as Open-Reasoner-Zero has it
     for long responses (Hu et al. 2025, arXiv 2503.24290); below 1 the reward fades with the
-    distance to the last token. `value_clip` holds the values of a step near those before it. In the
-    first `warmup_steps` the critic learns alone (VC-PPO, Yuan et al. 2025, arXiv 2503.01491).
+    distance to the last token. `value_clip` holds the values of a step near those before it.
     """
 
     lam: float = 1.0
@@ -44,7 +43,6 @@ class CriticSettings:
     value_clip: float = 0.2
     updates_per_step: int = 1
     micro_batch_size: int = 1
-    warmup_steps: int = 0
 
 
 class Critic:
@@ -57,10 +55,6 @@ class Critic:
     def __init__(self, learner: Learner, settings: CriticSettings) -> None:
         self.learner, self.settings = learner, settings
         self._objective = ValueLoss(settings.value_clip)
-
-    def is_alone(self, number: int) -> bool:
-        """Whether the policy is to stay as it is in this step."""
-        return number < self.settings.warmup_steps
 
     @torch.no_grad()
     def values(self, units: Sequence[Unit]) -> list[np.ndarray]:
@@ -82,26 +76,15 @@ class Critic:
         found = {i: values_T for each in world.gather(mine) for i, values_T in each.items()}
         return [found[i] for i in range(len(units))]
 
-    def assess(
-        self,
-        units: Sequence[Unit],
-        rewards: Sequence[float],
-        token_rewards: Sequence[np.ndarray] | None = None,
-    ) -> list[Unit]:
+    def assess(self, units: Sequence[Unit], rewards: Sequence[float]) -> list[Unit]:
         """The units with `advantages`, whitened over all their tokens, `returns` and `old_values`.
 
-        A reward comes at the end of each response; `token_rewards` [T] at its tokens besides.
+        A reward comes at the end of each response.
         """
         values = self.values(units)
         estimated = [
-            generalized_advantages(
-                reward,
-                values_T,
-                self.settings.lam,
-                self.settings.gamma,
-                None if token_rewards is None else token_rewards[i],
-            )
-            for i, (reward, values_T) in enumerate(zip(rewards, values, strict=True))
+            generalized_advantages(reward, values_T, self.settings.lam, self.settings.gamma)
+            for reward, values_T in zip(rewards, values, strict=True)
         ]
         advantages = whiten([advantages_T for advantages_T, _ in estimated])
         return [

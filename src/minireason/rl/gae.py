@@ -13,20 +13,16 @@ import numpy as np
 
 
 def generalized_advantages(
-    reward: float,
-    values_T: np.ndarray,
-    lam: float,
-    gamma: float = 1.0,
-    token_rewards_T: np.ndarray | None = None,
+    reward: float, values_T: np.ndarray, lam: float, gamma: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Advantages and returns (advantage plus value) of a response's T tokens, in float64.
 
-    `values_T` are what is expected before each token; `token_rewards_T` (a penalty, say) add to the
-    reward at the end. `lam` 1 weighs every later surprise alike, 0 looks one token ahead.
+    `values_T` are what is expected before each token. `lam` 1 weighs every later surprise alike, 0
+    looks one token ahead.
     """
     values_T = np.asarray(values_T, dtype=np.float64)
-    rewards_T = np.zeros_like(values_T) if token_rewards_T is None else np.array(token_rewards_T)
-    rewards_T[-1] += reward
+    rewards_T = np.zeros_like(values_T)
+    rewards_T[-1] = reward
     surprises_T = rewards_T + gamma * np.append(values_T[1:], 0.0) - values_T
     backwards = accumulate(
         surprises_T[::-1].tolist(), lambda later, surprise: surprise + gamma * lam * later

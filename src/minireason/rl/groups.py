@@ -6,12 +6,12 @@ samples a response nor what else is sampled changes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minireason.errors import DataError
+from minireason.errors import DataError, SamplingError
 from minireason.model.chat import Chat
 from minireason.recipe.reinforcement import Rlvr
 from minireason.records import Group, Prompt
@@ -37,8 +37,8 @@ class Referee:
     def reward_names(self) -> list[str]:
         return list(self.rewarder.weights)
 
-    def response(self, prompt: Prompt, completion: Completion) -> Response:
-        """What is to be judged."""
+    def response(self, prompt: Prompt, completion: Completion, max_tokens: int) -> Response:
+        """What is to be judged; it could have had `max_tokens`."""
         return Response(
             question=prompt.prompt[-1]["content"],
             answer=prompt.answer,
@@ -46,6 +46,7 @@ class Referee:
             text=self.chat.decode(completion.token_ids),
             num_tokens=len(completion.token_ids),
             finish_reason=completion.finish_reason,
+            max_tokens=max_tokens,
         )
 
 
@@ -74,11 +75,16 @@ class GroupSampler:
         self.settings, self.seed, self.world = settings, seed, world
 
     def sample(
-        self, number: int, temperature: float, prompts: Sequence[Prompt], refill_rounds: int
+        self,
+        number: int,
+        temperature: float,
+        prompts: Sequence[Prompt],
+        refill_rounds: int,
+        teaches: Callable[[Group], bool],
     ) -> list[Group]:
         """The groups of step `number`, of prompts drawn from these.
 
-        Where `refill_rounds` allows, more prompts are drawn in place of those without a signal
+        Where `refill_rounds` allows, more prompts are drawn in place of those that do not teach
         (dynamic sampling, DAPO, arXiv 2503.14476, section 3.2). Raises DataError without prompts.
         """
         wanted = self.settings.prompts_per_step
@@ -86,7 +92,7 @@ class GroupSampler:
         order = draw_order(len(prompts), wanted * (1 + refill_rounds), seed)
         groups: list[Group] = []
         for _ in range(1 + refill_rounds):
-            missing = wanted - sum(map(has_signal, groups))
+            missing = wanted - sum(map(teaches, groups))
             if missing <= 0:
                 break
             drawn = [prompts[i] for i in order[len(groups) : len(groups) + missing]]
@@ -118,36 +124,51 @@ class GroupSampler:
         self, draws: Sequence[Draw], number: int, temperature: float
     ) -> list[list[Answered]]:
         """The responses to each draw, sampled and judged by all processes."""
-        mine = even_parts(draws, self.world.size)[self.world.rank]
-        parts = self.world.gather(self._sampled_here(mine, number, temperature))
-        return [responses for part in parts for responses in part]
+        mine: list[list[Answered]] | Exception
+        try:
+            here = even_parts(draws, self.world.size)[self.world.rank]
+            mine = self._sampled_here(here, number, temperature)
+        except Exception as error:  # the others must not wait for what will not come
+            mine = error
+        answered: list[list[Answered]] = []
+        for part in self.world.gather(mine):
+            if isinstance(part, Exception):
+                raise part
+            answered += part
+        return answered
 
     def _sampled_here(
         self, draws: Sequence[Draw], number: int, temperature: float
     ) -> list[list[Answered]]:
         """The same by this process alone. Responses are judged while others are sampled."""
-        asked = [(draw, draw.first + i) for draw in draws for i in range(draw.count)]
-        requests = [self._request(draw, index, number, temperature) for draw, index in asked]
+        asked = [draw.prompt for draw in draws for _ in range(draw.count)]
+        requests = [each for draw in draws for each in self._requests(draw, number, temperature)]
         rewarder = self.referee.rewarder
 
         def judge(number: int, completion: Completion) -> None:
-            rewarder.submit(number, self.referee.response(asked[number][0].prompt, completion))
+            most = requests[number].params.max_tokens
+            rewarder.submit(number, self.referee.response(asked[number], completion, most))
 
         completions = self.sampler.generate(requests, judge)
+        _require_logprobs(completions)
         worth = rewarder.results()
         answered = [(completion, worth[i]) for i, completion in enumerate(completions)]
         ends = np.cumsum([draw.count for draw in draws])
         return [answered[end - draw.count : end] for draw, end in zip(draws, ends, strict=True)]
 
-    def _request(self, draw: Draw, index: int, number: int, temperature: float) -> Request:
+    def _requests(self, draw: Draw, number: int, temperature: float) -> list[Request]:
+        """One for each response of the draw, with a seed of its own."""
         prompt_ids = self.chat.prompt_ids(draw.prompt.prompt)
         params = SamplingParams(
             temperature=temperature,
             top_p=self.settings.top_p,
             max_tokens=min(self.settings.max_tokens, self.sampler.max_length - len(prompt_ids)),
-            seed=derive_seed(self.seed, "rlvr", number, draw.place, index),
         )
-        return Request(prompt_ids, params)
+        seeds = (
+            derive_seed(self.seed, "rlvr", number, draw.place, draw.first + i)
+            for i in range(draw.count)
+        )
+        return [Request(prompt_ids, replace(params, seed=seed)) for seed in seeds]
 
     def _group(self, prompt: Prompt, responses: Sequence[Answered]) -> Group:
         return Group(
@@ -177,6 +198,14 @@ def draw_order(num_prompts: int, count: int, seed: int) -> list[int]:
     rounds = [rng.permutation(num_prompts) for _ in range(-(-count // num_prompts))]
     order: list[int] = np.concatenate(rounds)[:count].tolist()
     return order
+
+
+def _require_logprobs(completions: Sequence[Completion]) -> None:
+    if any(len(each.logprobs) != len(each.token_ids) for each in completions):
+        raise SamplingError(
+            "the sampler tells no log-probabilities at this temperature and rlvr.top_p; set "
+            "rlvr.top_p = 1, and start a server with --logprobs-mode processed_logprobs"
+        )
 
 
 def has_signal(group: Group) -> bool:

@@ -29,10 +29,6 @@ class History:
         """Whether all responses of the question's newest group were correct."""
         return self.pass_rates.get(question_id) == 1
 
-    @property
-    def num_too_easy(self) -> int:
-        return sum(map(self.is_too_easy, self.pass_rates))
-
     def state_dict(self) -> dict[str, Any]:
         """Plain data, in the order of the question ids."""
         return {"pass_rates": dict(sorted(self.pass_rates.items()))}

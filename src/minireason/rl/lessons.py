@@ -36,7 +36,7 @@ def choose(
         judged = [
             Lesson(number, i, reward)
             for i, reward in enumerate(group.rewards)
-            if reward is not None
+            if reward is not None and group.verdicts[i] != "unknown"
         ]
         if settings.rebalance:
             is_positive = [group.verdicts[lesson.index] == "correct" for lesson in judged]

@@ -40,9 +40,9 @@ class Rewarder:
     measured and not counted. Raises RecipeError for names and weights that cannot be.
     """
 
-    def __init__(self, weights: Mapping[str, float], verifier: Verifier, max_tokens: int) -> None:
+    def __init__(self, weights: Mapping[str, float], verifier: Verifier) -> None:
         self.rewards = find_rewards(weights)
-        self.weights, self.verifier, self.max_tokens = dict(weights), verifier, max_tokens
+        self.weights, self.verifier = dict(weights), verifier
         self._thread = ThreadPoolExecutor(1, "minireason-rewards")
         self._waiting: queue.SimpleQueue[tuple[Future[Rewarded], Response]] = queue.SimpleQueue()
         self._submitted: dict[int, Future[Rewarded]] = {}
@@ -115,7 +115,7 @@ class Rewarder:
 
     def _worth(self, response: Response, decision: Decision) -> Rewarded:
         known = {field.name: getattr(response, field.name) for field in fields(Response)}
-        judged = JudgedResponse(**known, max_tokens=self.max_tokens, decision=decision)
+        judged = JudgedResponse(**known, decision=decision)
         values = {name: reward(judged) for name, reward in self.rewards.items()}
         parts = {name: value for name, value in values.items() if value is not None}
         needed = [name for name, weight in self.weights.items() if weight]

@@ -150,7 +150,13 @@ class RolloutSource(StepSource):
         allowed = self._allowed()
         groups = GroupSampler(sampler, self.referee, settings, self.seed, self.stream.world)
         num_refills = settings.refill_rounds if self.algorithm.refills else 0
-        return temperature, lambda: groups.sample(number, temperature, allowed, num_refills)
+
+        def teaches(group: Group) -> bool:
+            return bool(choose([group], self.algorithm, settings, seed=0))
+
+        return temperature, lambda: groups.sample(
+            number, temperature, allowed, num_refills, teaches
+        )
 
     def _allowed(self) -> list[Prompt]:
         """The prompts to draw from: without those that have become too easy, if any is left."""
@@ -162,8 +168,9 @@ class RolloutSource(StepSource):
     def _remember(self, groups: Sequence[Group]) -> None:
         for group in groups:
             self.num_generated += sum(map(len, group.response_ids))
-            known = [v for v in group.verdicts if v != "unknown"]
-            self.history.record(group.question_id, [1.0 if v == "correct" else -1.0 for v in known])
+            if "unknown" not in group.verdicts:
+                right = [1.0 if verdict == "correct" else -1.0 for verdict in group.verdicts]
+                self.history.record(group.question_id, right)
 
     def _keep(
         self, number: int, batch: Batch, lessons: Sequence[Lesson], units: Sequence[Unit]

@@ -97,7 +97,8 @@ class RolloutStream:
     def close(self) -> None:
         """Wait for what is being sampled, and sample no more."""
         if self._pool:
-            self._pool.shutdown(cancel_futures=True)
+            # What one process would not begin, another may have begun and wait for it in.
+            self._pool.shutdown(cancel_futures=self.world.size == 1)
 
     def _begin(self, number: int, now: int) -> None:
         """Sample a batch from the weights before step `now`, or find it in the buffer."""

@@ -49,6 +49,8 @@ class PromptCache(Cache):
                 "the sampler serves models in which every layer attends"
             )
         self._due += 1
+        # Under autocast keys come in float32 beside 16-bit values; attention would round them.
+        key_states = key_states.to(value_states.dtype)
         keys, values = key_states.transpose(1, 2), value_states.transpose(1, 2)
         if layer_idx == len(self.keys):
             self.keys.append(keys)
@@ -125,10 +127,10 @@ class SlotCache(Cache):
         **__: Any,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         keys, values = self.keys[layer_idx], self.values[layer_idx]
-        rows, span = self.num_live, self.span
-        keys.flatten(0, 1).index_copy_(0, self._index, key_states[:rows, :, 0])
+        rows = self.num_live
+        keys.flatten(0, 1).index_copy_(0, self._index, key_states[:rows, :, 0].to(keys.dtype))
         values.flatten(0, 1).index_copy_(0, self._index, value_states[:rows, :, 0])
-        return keys[:rows, :span].transpose(1, 2), values[:rows, :span].transpose(1, 2)
+        return keys[:rows].transpose(1, 2), values[:rows].transpose(1, 2)
 
     def move(self, source: torch.Tensor, target: torch.Tensor, length: int) -> None:
         """Copy the first positions of slots, here to there, all at once; a source may repeat."""

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
+from minireason.model.kernels import Slots
 from minireason.model.packed import Packed
-from minireason.rollout.cache import PromptCache, SlotCache, Spans
+from minireason.rollout.cache import PromptCache, SlotCache
 
 PREFILL_TOKENS = 8192  # prompt tokens in one forward: bounds the activations
 PREFILL_SCORES = 1 << 26  # entries of the mask of a long prompt's chunk
@@ -101,12 +103,14 @@ def decode(
     """The logits [B, V] after one more token of each of the first slots, which the cache keeps.
 
     `tokens_B` and `positions_B` have `padded_rows` entries, of which the cache knows by its last
-    `step` how many are alive; the others are not returned. This is what a captured graph would be.
+    `step` how many are alive; the others are not returned. `graphs` captures this.
     """
     num_rows, span = cache.num_live, cache.span
     mask = torch.arange(span, device=model.device) <= positions_B[:num_rows, None]
+    slots = Slots.of(positions_B[:num_rows], cache.length, span)
     fed = tokens_B[:, None], positions_B[:, None]
-    return _logits(model, *fed, mask[:, None, None], cache, cache.spans)[:num_rows]
+    reach: dict[str, Any] = {"spans": cache.spans, "slots": slots}
+    return _logits(model, *fed, mask[:, None, None], cache, **reach)[:num_rows]
 
 
 def _logits(
@@ -115,7 +119,7 @@ def _logits(
     positions_BT: torch.Tensor,
     mask_B1TK: torch.Tensor,
     cache: PromptCache | SlotCache,
-    spans: Spans = (),
+    **reach: Any,
 ) -> torch.Tensor:
     """The logits after the last token of each row [B, V]."""
     logits_B1V: torch.Tensor = model(
@@ -124,7 +128,7 @@ def _logits(
         attention_mask=mask_B1TK,
         past_key_values=cache,
         use_cache=True,
-        spans=spans,
         logits_to_keep=1,
+        **reach,
     ).logits
     return logits_B1V[:, -1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from minireason.errors import SamplingError
 from minireason.messages import prompt_messages
 from minireason.model.chat import Chat
 from minireason.records import Question, Rollout
@@ -74,7 +75,12 @@ class PolicyTeacher:
 
     def _request(self, question: Question, index: int, params: SamplingParams) -> Request:
         prompt_ids = self.chat.prompt_ids(prompt_messages(question, self.system_prompt))
-        room = max(1, self.engine.max_length - len(prompt_ids))
+        room = self.engine.max_length - len(prompt_ids)
+        if room < 1:
+            raise SamplingError(
+                f"question {question.id!r} is {len(prompt_ids)} tokens long and the context "
+                f"{self.engine.max_length}; raise model.max_length, or leave the question out"
+            )
         seed = derive_seed(params.seed, question.id, index)
         return Request(
             prompt_ids, replace(params, seed=seed, max_tokens=min(params.max_tokens, room))

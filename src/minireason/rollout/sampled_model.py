@@ -26,6 +26,7 @@ class SampledModel:
     max_length: int
     cache_gib: float
     reader: Reader
+    uses_graphs: bool = True  # on CUDA
 
     def __post_init__(self) -> None:
         implementation = self.model.config._attn_implementation
@@ -42,6 +43,11 @@ class SampledModel:
     @property
     def device(self) -> torch.device:
         return self.model.device
+
+    @property
+    def captures_graphs(self) -> bool:
+        """Whether decoding steps are captured and replayed."""
+        return self.uses_graphs and self.device.type == "cuda"
 
     @property
     def vocabulary(self) -> int:

@@ -20,6 +20,7 @@ from minireason.rollout.batch import LiveBatch
 from minireason.rollout.cache import SPAN, PromptCache, SlotCache
 from minireason.rollout.evaluating import evaluating
 from minireason.rollout.forward import PREFILL_TOKENS, Prefilled, decode, padded_rows, prefill
+from minireason.rollout.graphs import DecodeGraphs
 from minireason.rollout.request import Request, TokenEvent
 from minireason.rollout.sampled_model import SampledModel
 from minireason.rollout.sequence import LiveSequence
@@ -38,6 +39,9 @@ class Scheduler:
         self._budget = sampled.budget()
         self._batch = LiveBatch(sampled.max_batch, sampled.vocabulary, sampled.device)
         self._cache: SlotCache | None = None
+        self._graphs = (
+            DecodeGraphs(sampled.model, sampled.max_batch) if sampled.captures_graphs else None
+        )
         self._line = WaitingLine()
         self._held: tuple[Context, Prefilled] | None = None  # of a prompt, some samples admitted
         self._lost_steps = 0.0  # decoding steps that free slots lost since the batch was full
@@ -65,6 +69,11 @@ class Scheduler:
     def is_idle(self) -> bool:
         """Whether there is nothing to do."""
         return not (self._arrived or self._line or len(self._batch))
+
+    @property
+    def num_graphs(self) -> int:
+        """How many kinds of decoding step are replayed as a CUDA graph."""
+        return len(self._graphs) if self._graphs is not None else 0
 
     def step(self) -> list[TokenEvent]:
         """Sample the first token of waiting requests, or the next of every live one."""
@@ -149,9 +158,15 @@ class Scheduler:
         while self._budget.num_slots(batch.longest) < len(batch):
             self._preempt()
         cache = self._room_for(batch.longest, len(batch))
-        fed = slice(0, padded_rows(len(batch), self.sampled.device))
-        cache.step(batch.position[: len(batch)], batch.spans())
-        logits_BV = decode(self.sampled.model, batch.last[fed], batch.position[fed], cache)
+        fed = slice(0, len(batch))
+        if self._graphs is not None:
+            logits_BV = self._graphs.decode(
+                batch.last[fed], batch.position[fed], batch.longest, cache
+            )
+        else:
+            cache.step(batch.position[fed], batch.spans())
+            fed = slice(0, padded_rows(len(batch), self.sampled.device))
+            logits_BV = decode(self.sampled.model, batch.last[fed], batch.position[fed], cache)
         batch.advance()
         self._lost_steps += 1 - len(batch) / self.sampled.max_batch
         return self._sample(slice(0, len(batch)), logits_BV)

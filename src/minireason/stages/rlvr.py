@@ -1,5 +1,5 @@
-"""Stage 4, reinforcement learning with verifiable reward: GRPO, +1 for a correct answer, -1
-otherwise.
+"""Stage 4, reinforcement learning with verifiable reward: GRPO or another algorithm of `rl`, +1 for
+a correct answer, -1 otherwise.
 
 Paper: learning rate 5e-7, 25K tokens, with three fixes: prompt optimisation (`curate/prompts.py`),
 reward rebalancing (`rl/groups.py`, `rl/rebalance.py`), temperature annealing (`train/schedule.py`).
@@ -114,8 +114,9 @@ def run_trials(
         found, judged = judged_rollouts(step, policy, in_trial, end - first, params, part)
         rollouts += [replace(rollout, index=rollout.index + first) for rollout in found]
         verdicts += [replace(verdict, index=verdict.index + first) for verdict in judged]
-        groups = judged_groups(in_trial, found, judged)
-        in_trial = still_open(in_trial, groups, selection)
+        in_trial = still_open(in_trial, judged_groups(in_trial, found, judged), selection)
+        if not in_trial:
+            break
     order = {question.id: number for number, question in enumerate(candidates)}
     rollouts.sort(key=lambda rollout: (order[rollout.question_id], rollout.index))
     verdicts.sort(key=lambda verdict: (order[verdict.question_id], verdict.index))
@@ -181,14 +182,15 @@ def open_reinforcement(step: StepContext, settings: Rlvr) -> Iterator[Reinforcem
         weights = {"overlong": algorithm.overlong_weight, **weights}
     with (
         open_verifier(**step.recipe.verify.model_dump()) as verifier,
-        Rewarder(weights, verifier, settings.max_tokens) as rewarder,
+        Rewarder(weights, verifier) as rewarder,
     ):
         sources = open_sources(step, settings.staleness, learner, language_model)
         referee = Referee(Chat(language_model.tokenizer), rewarder)
-        policy = Policy(sources, referee, is_exact=step.recipe.sampler.engine == "embedded")
+        is_own = sources[0].model is learner.model or step.recipe.lora.base_bits == 32
+        policy = Policy(sources, referee, is_own and step.recipe.sampler.engine == "embedded")
         others = Others(
-            open_reference(step, sources[0].model) if settings.kl_weight > 0 else None,
-            open_critic(step) if algorithm.needs_critic else None,
+            open_reference(step, settings, sources[0].model) if settings.kl_weight > 0 else None,
+            open_critic(step, settings) if algorithm.needs_critic else None,
         )
         source = RolloutSource(learner, policy, selected, settings, step.folder, others)
         objective = algorithm.objective(
@@ -210,15 +212,14 @@ def open_sources(
     return [Source(open_policy(step.recipe, m, "policy").engine, m.model) for m in models]
 
 
-def open_reference(step: StepContext, sampled: Any) -> Any:
+def open_reference(step: StepContext, settings: Rlvr, sampled: Any) -> Any:
     """The stage's starting model: what is below adapters, if nobody samples with them meanwhile."""
-    is_shared = is_adapted(sampled) and not step.recipe.rlvr.staleness
-    return sampled if is_shared else open_model(step).model
+    is_shared = is_adapted(sampled) and not settings.staleness
+    return sampled if is_shared else open_model(step, step.recipe.lora.base_bits).model
 
 
-def open_critic(step: StepContext) -> Critic:
+def open_critic(step: StepContext, settings: Rlvr) -> Critic:
     """PPO's critic, which starts as the policy does."""
-    settings = step.recipe.rlvr
     language_model = open_model(step)
     learner = open_learner(step, language_model, settings.critic_learning_rate, ValueScorer)
     return Critic(

@@ -166,7 +166,8 @@ class Course:
         """A dry run of the largest micro-batch: too little memory shows now, not after hours."""
         learner, batch = self.learner, self.source.largest().to(self.learner.device)
         with memory_explained(batch, learner.device):
-            learner.score(batch, 1.0, with_entropy=False).logprobs_N.sum().backward()
+            needs_entropy = self.objective.needs_entropy
+            learner.score(batch, 1.0, with_entropy=needs_entropy).logprobs_N.sum().backward()
         learner.forget_gradients()
         if learner.device.type == "cuda":
             peak = torch.cuda.max_memory_allocated(learner.device) / 2**30

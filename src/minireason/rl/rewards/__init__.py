@@ -1,6 +1,8 @@
 """Rewards: what a response is worth, each a pure function of one judged response.
 
-To add one, write `NAME.py` and a line in `REWARDS`; a user's own needs neither (`custom.py`).
+To add one, write `NAME.py`, a line in `REWARDS`, and its name in `REWARDS` of
+`recipe/reinforcement.py`, by which a recipe is checked; a user's own needs none of it
+(`custom.py`).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from minireason.verify.verifier import Decision
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response as it was sampled; `num_tokens` counts its stop token too."""
+    """A response as it was sampled; `num_tokens` counts its stop token too, of `max_tokens`."""
 
     question: str
     answer: str
@@ -19,13 +19,13 @@ class Response:
     text: str
     num_tokens: int
     finish_reason: FinishReason
+    max_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedResponse(Response):
-    """A response with the verifier's decision; `max_tokens` is the most it could have had."""
+    """A response with the verifier's decision."""
 
-    max_tokens: int
     decision: Decision
 
 
