@@ -16,6 +16,7 @@ LAYERS = [
     ["messages", "step", "endpoint"],
     ["problems", "verify", "model"],
     ["rollout", "curate", "train"],
+    ["edge"],
     ["inference"],
     ["evaluate", "rl", "retrieval"],
     ["report", "serve", "terminal", "export", "scaling"],
