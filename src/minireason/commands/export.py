@@ -59,7 +59,7 @@ def export(
         bool, typer.Option("--overwrite", help="Replace another export that is there.")
     ] = False,
 ) -> None:
-    """Export a model for small devices: ONNX, GGUF, or transformers with fewer bits."""
+    """Export a model for small devices: ONNX, GGUF, or fewer bits."""
     from minireason.export.run import export_model, size_of
     from minireason.export.settings import ExportSettings
     from minireason.progress import Progress

@@ -22,7 +22,6 @@ ROPES = {
     "Qwen2ForCausalLM": ("default",),
     "Qwen3ForCausalLM": ("default",),
     "GraniteForCausalLM": ("default",),
-    "SmolLM3ForCausalLM": ("default",),
 }
 """The ONNX exports whose logits were compared with transformers': architectures and rotations.
 

@@ -43,6 +43,7 @@ def weight_bits(path: Path) -> dict[str, int]:
                 f"the weights of {projection} have {found[projection]} bits in one layer and "
                 f"{bits} in another: the ONNX builder did not do as it was told"
             )
+    found.setdefault(EMBEDDING, found["lm_head"])  # it reads the head's own, transposed
     return found
 
 

@@ -56,8 +56,11 @@ def export_model(
     except BaseException:  # Ctrl-C too
         remove(partial)
         raise
-    remove(out)
+    replaced = out.with_name(out.name + ".replaced.partial")
+    if out.exists():
+        out.rename(replaced)
     partial.rename(out)
+    remove(replaced)
     return made
 
 
