@@ -107,10 +107,11 @@ def test_the_weights_are_the_model_s_up_to_their_rounding(saved, tmp_path, bits)
         ("llama", {"rope_parameters": {"rope_theta": 500.0}, "attention_bias": False}),
         ("qwen2", {}),
         ("qwen3", {"head_dim": 128}),
+        ("phi3", {"rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"}}),
     ],
 )
 def test_transformers_reads_the_file_as_the_same_model(saved, tmp_path, family, changes):
-    """Its reader knows phi3 without its own tied embedding, no biases of llama and no other heads of qwen3."""
+    """Its reader knows no partial rotary, no biases of llama and one head size of qwen3."""
     folder, model = saved(family, **changes)
     made, _ = export(folder, tmp_path)
     read = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file=made["file"]).eval()
@@ -337,11 +338,14 @@ def test_no_name_makes_llama_cpp_look_for_phi_3_s_tokens(tmp_path):
     assert [model_name(tmp_path / name) for name in names] == expected
 
 
-def test_four_bits_without_llama_cpp_say_what_to_install(saved, tmp_path, monkeypatch):
+def test_only_four_bits_need_llama_cpp(saved, tmp_path, monkeypatch):
     folder, _ = saved("phi3")
+    for name in ("edge.llama_library", "export.gguf_quantize", "export.gguf_probes"):
+        monkeypatch.delitem(sys.modules, f"minireason.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "llama_cpp", None)
     with pytest.raises(MissingError, match=r"llama_cpp.*pip install 'minireason\[gguf\]'"):
         export(folder, tmp_path / "gguf", bits=4)
+    assert export(folder, tmp_path / "gguf", bits=8)[0]["tokenizes_differently"] is None
 
 
 @pytest.fixture

@@ -18,15 +18,17 @@ _ERROR = 4  # GGML_LOG_LEVEL_ERROR of ggml.h
 _errors: deque[str] = deque(maxlen=1)
 
 
-@library.llama_log_callback
 def _keep_errors(level: int, text: bytes, _: Any) -> None:
     if level == _ERROR:
         _errors.append(text.decode("utf-8", "replace").strip())
 
 
+_LOG = library.llama_log_callback(_keep_errors)  # llama.cpp calls it for as long as it runs
+
+
 def quiet_library() -> None:
     """Start the library and keep its log from the terminal."""
-    library.llama_log_set(_keep_errors, c_void_p(0))
+    library.llama_log_set(_LOG, c_void_p(0))
     library.llama_backend_init()
 
 

@@ -31,18 +31,8 @@ def export_gguf(settings: ExportSettings, out: Path) -> dict[str, Any]:
     Raises ExportError for a model that llama.cpp would not run as transformers does, before
     anything is written where that can be told, and MissingError where a package is missing.
     """
-    try:
-        import gguf  # noqa: F401
-
-        if settings.bits == 4:
-            import llama_cpp  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingError(
-            f"a GGUF file of {settings.bits} bits is made with {error.name}, which is missing; "
-            "pip install 'minireason[gguf]'"
-        ) from error
+    _require_packages(settings.bits)
     from minireason.export.gguf_model import describe
-    from minireason.export.gguf_quantize import quantize
     from minireason.export.gguf_tokenizer import read_tokenizer
     from minireason.export.gguf_writer import write
 
@@ -51,15 +41,17 @@ def export_gguf(settings: ExportSettings, out: Path) -> dict[str, Any]:
     file = out / f"model-{TYPES[settings.bits]}.gguf"
     out.mkdir(parents=True, exist_ok=True)
     with whole_file(file) as partial:
-        if settings.bits != 4:
-            write(model, tokenizer, partial, TYPES[settings.bits])
-        else:
-            exact = out / "model-exact.gguf.partial"
+        if settings.bits == 4:
+            from minireason.export.gguf_quantize import quantize
+
+            exact = out / "exact.gguf.partial"
             try:
                 write(model, tokenizer, exact, model.precision)
                 quantize(exact, partial, settings.keep_8bit)
             finally:
                 exact.unlink(missing_ok=True)
+        else:
+            write(model, tokenizer, partial, TYPES[settings.bits])
         unequal = _prove(partial, settings.source)
     types = tensor_types(file)
     return {
@@ -74,6 +66,19 @@ def export_gguf(settings: ExportSettings, out: Path) -> dict[str, Any]:
         "counts": dict(Counter(types.values())),
         "tensors": types,
     }
+
+
+def _require_packages(bits: int) -> None:
+    try:
+        import gguf  # noqa: F401
+
+        if bits == 4:
+            import llama_cpp  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingError(
+            f"a GGUF file of {bits} bits is made with {error.name}, which is missing; "
+            "pip install 'minireason[gguf]'"
+        ) from error
 
 
 def tensor_types(file: Path) -> dict[str, str]:
