@@ -5,7 +5,7 @@ from scripted import Scripted
 
 from minireason.inference.backend import Turn
 from minireason.inference.budget import respond_within, stream_within
-from minireason.inference.resolve import open_embedded
+from minireason.inference.resolve import open_local
 from minireason.rollout.sampling import SamplingParams
 
 QUESTION = [{"role": "user", "content": "What is 12 + 30?"}]
@@ -54,9 +54,9 @@ def test_thinking_that_ends_by_itself_is_asked_once():
 @pytest.mark.parametrize("ask", [lambda *a: respond_within(a[0], [a[1]], a[2])[0], streamed])
 @pytest.mark.parametrize("num_left", [0, 3])
 def test_a_budget_that_ends_where_the_context_does_is_no_error(ask, num_left):
-    backend = open_embedded("tiny", device="cpu", threads=1)
+    backend = open_local("tiny", device="cpu", threads=1)
     [whole] = backend.respond([replace(TURN, params=SamplingParams(max_tokens=6))])
-    full = open_embedded(
+    full = open_local(
         "tiny", device="cpu", threads=1, max_length=whole.num_prompt_tokens + 6 + num_left
     )
     response = ask(full, TURN, 6)
@@ -64,7 +64,7 @@ def test_a_budget_that_ends_where_the_context_does_is_no_error(ask, num_left):
 
 
 def test_the_embedded_model_goes_on_as_if_nothing_had_been():
-    backend = open_embedded("tiny", device="cpu", threads=1)
+    backend = open_local("tiny", device="cpu", threads=1)
     turn = Turn(QUESTION, SamplingParams(temperature=0.0, max_tokens=12))
     [whole] = backend.respond([turn])
     [parts] = respond_within(backend, [turn], 4)

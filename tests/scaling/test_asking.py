@@ -7,7 +7,7 @@ import pytest
 
 from minireason.errors import SamplingError
 from minireason.inference.backend import Response, Turn
-from minireason.inference.resolve import open_embedded
+from minireason.inference.resolve import open_local
 from minireason.journal import Journal
 from minireason.rollout.sampling import SamplingParams
 from minireason.scaling.asking import Asker, name_of, solve_all
@@ -117,7 +117,7 @@ def test_the_rounds_of_all_questions_are_asked_together(fake, tmp_path):
 
 
 def test_what_does_not_fit_into_the_context_is_counted_and_has_no_answer(tmp_path):
-    backend = open_embedded("tiny", device="cpu", threads=1)
+    backend = open_local("tiny", device="cpu", threads=1)
     asker = Asker(backend, Journal(tmp_path / "j", {}), lambda *done: None)
     long = Turn(({"role": "user", "content": "1 " * 5000},), SamplingParams(max_tokens=2))
     short = Turn(MESSAGES, SamplingParams(max_tokens=2))

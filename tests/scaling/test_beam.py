@@ -3,7 +3,7 @@
 import pytest
 
 from minireason.errors import SamplingError
-from minireason.inference.resolve import open_embedded
+from minireason.inference.resolve import open_local
 from minireason.rollout.beam import BeamSettings, beam_search
 from minireason.rollout.beam_paths import Search as Paths
 from minireason.rollout.sampling import SamplingParams
@@ -16,7 +16,7 @@ TEXTS = ("What is 3+4?", "List the numbers 12, 15 and 18.", "What is 20-6?")
 
 @pytest.fixture(scope="module")
 def backend():
-    return open_embedded("tiny", device="cpu", threads=1, max_batch=4)
+    return open_local("tiny", device="cpu", threads=1, max_batch=4)
 
 
 def tasks():

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from minireason.inference.backend import Response, Turn
-from minireason.inference.resolve import open_embedded
+from minireason.inference.resolve import open_local
 from minireason.rollout.sampling import SamplingParams
 from minireason.scaling.budget import BudgetForcing, Forcing, force, think
 from minireason.scaling.method import Task
@@ -84,7 +84,7 @@ def test_a_size_stands_for_multiples_of_the_unit(task, played):
 
 @pytest.fixture(scope="module")
 def backend():
-    return open_embedded("tiny", device="cpu", threads=1)
+    return open_local("tiny", device="cpu", threads=1)
 
 
 def asked(text, **params):

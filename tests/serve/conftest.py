@@ -40,9 +40,9 @@ class Running:
 
 @pytest.fixture(scope="session")
 def backend():
-    from minireason.inference.resolve import open_embedded
+    from minireason.inference.resolve import open_local
 
-    return open_embedded("tiny", device="cpu", max_batch=8, max_length=512, threads=1)
+    return open_local("tiny", device="cpu", max_batch=8, max_length=512, threads=1)
 
 
 @pytest.fixture(scope="session")

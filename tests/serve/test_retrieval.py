@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("bm25s")
 pytest.importorskip("fastapi")
-from minireason.inference.resolve import open_embedded
+from minireason.inference.resolve import open_local
 from minireason.retrieval import Retriever
 from minireason.rollout.request import Completion
 from minireason.serve.asked import chat_asked, served_model
@@ -20,7 +20,7 @@ CITATION = {"number": 1, "source": "peaks.txt", "line": 1, "text": "Mount Everes
 @pytest.fixture
 def served(tmp_path):
     (tmp_path / "peaks.txt").write_text(CITATION["text"])
-    backend = open_embedded("tiny", max_batch=1, max_length=1024, threads=1)
+    backend = open_local("tiny", max_batch=1, max_length=1024, threads=1)
     return served_model(backend, retriever=Retriever(tmp_path))
 
 

@@ -174,25 +174,31 @@ def open_server(model: str, base_url: str, batch: int, *, wants_logprobs: bool) 
 
 
 def open_model(target: str, engine: Engine) -> Opened:
-    """The model in the embedded engine."""
+    """The model in the embedded engine, or the runtime of its export."""
+    from minireason.edge.manifest import read_manifest
     from minireason.evaluate.settings import weights_hash
-    from minireason.inference.resolve import model_folder, open_embedded
-    from minireason.model.load import choose_device
+    from minireason.inference.resolve import model_folder, open_local, runs_without_torch
 
     source = Path(model_folder(target))
     weights = weights_hash(source) if source.is_dir() else ""
-    backend = open_embedded(
+    backend = open_local(
         target,
         device=engine.device,
         dtype=engine.dtype,
         threads=engine.threads,
         max_batch=engine.batch,
     )
+    recorded = asdict(engine) | {"context": backend.max_length}
+    if runs_without_torch(source):
+        manifest = read_manifest(source)
+        recorded |= {"device": manifest.target, "dtype": f"{manifest.bits} bits"}
+        return Opened(backend, {"kind": manifest.format, "weights": weights}, recorded)
+    from minireason.model.load import choose_device
+    from minireason.rollout.engine import Engine as EmbeddedEngine
+
+    assert isinstance(backend.engine, EmbeddedEngine)
     weights = weights or str(getattr(backend.engine.model.config, "_commit_hash", None) or "")
-    recorded = asdict(engine) | {
-        "device": choose_device(engine.device),
-        "context": backend.engine.max_length,
-    }
+    recorded["device"] = choose_device(engine.device)
     return Opened(backend, {"kind": "embedded", "weights": weights}, recorded)
 
 

@@ -49,7 +49,7 @@ def serve(
         from minireason.serve.server import GracefulServer, address, bind, read_key
     except ModuleNotFoundError as error:
         raise MissingError(f"{error.name} is missing; pip install 'minireason[serve]'") from error
-    from minireason.inference.resolve import open_embedded
+    from minireason.inference.resolve import open_local
     from minireason.retrieval import Retriever
     from minireason.serve.api import Limits, build_app
     from minireason.serve.asked import served_model
@@ -58,7 +58,7 @@ def serve(
     _warn(host, key)
     retriever = Retriever(retrieve) if retrieve else None
     with bind(host, port) as bound:
-        backend = open_embedded(
+        backend = open_local(
             model,
             device=device,
             dtype=dtype,

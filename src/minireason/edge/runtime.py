@@ -18,7 +18,8 @@ Logits = NDArray[np.float32]
 class Runtime(Protocol):
     """Sequences live in places 0 .. max_batch - 1, each with its own keys and values.
 
-    Used from one thread at a time. Logits are float32 copies, of shape [V] or [T, V].
+    Used from one thread at a time. Logits are float32 copies, of shape [V] or [T, V]. What fails
+    inside raises SamplingError.
     """
 
     max_batch: int
@@ -26,8 +27,11 @@ class Runtime(Protocol):
     """Most tokens of a sequence, prompt and response."""
     vocab_size: int
 
-    def begin(self, place: int, prompt_ids: Sequence[int]) -> Logits:
-        """Take a free place for a sequence: the logits [V] behind its prompt."""
+    def begin(self, place: int, prompt_ids: Sequence[int], max_length: int) -> Logits:
+        """Take a free place for a sequence: the logits [V] behind its prompt.
+
+        It will have no more than `max_length` tokens, prompt and response.
+        """
         ...
 
     def step(self, tokens: Mapping[int, int]) -> dict[int, Logits]:
@@ -35,7 +39,7 @@ class Runtime(Protocol):
         ...
 
     def end(self, place: int) -> None:
-        """Free a place."""
+        """Free a place; a free one stays free."""
         ...
 
     def logits(self, ids: Sequence[int]) -> Logits:

@@ -19,7 +19,10 @@ from minireason.evaluate.sampling import Sampling
 from minireason.runfolder import file_hash, read_json, write_json
 
 SETTINGS = "settings.json"
-WEIGHTS = ("*.safetensors", "config.json", "generation_config.json", "tokenizer*", "*.jinja")
+WEIGHTS = (
+    *("*.safetensors", "config.json", "generation_config.json", "tokenizer*", "*.jinja"),
+    *("*.onnx", "*.onnx.data", "genai_config.json", "*.gguf"),
+)
 RECORDED = "made_with"
 
 

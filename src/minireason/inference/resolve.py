@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from minireason.edge.manifest import is_export, read_manifest
 from minireason.endpoint.server import Endpoint
+from minireason.errors import MissingError
 from minireason.inference.backend import Backend
 from minireason.inference.server import ServerBackend
+from minireason.marks import THINK_BEGIN, THINK_END
 from minireason.model.source import local_folder
 
 if TYPE_CHECKING:
-    from minireason.inference.embedded import EmbeddedBackend
+    from minireason.inference.local import LocalBackend
 
 RUNGS = ("rlvr", "dpo", "sft", "midtrain", "pretrain")
 """The stages that leave a model in a run folder, the last one first."""
 
 
 def model_folder(model: str) -> str:
-    """The folder of a model, given as itself, as a run folder (its highest rung), `tiny` or hub id.
+    """The folder of a model, given as itself, a run folder (its highest rung), `tiny` or hub id.
 
-    Raises MissingError for a folder that holds no model.
+    Raises MissingError for a folder that holds no model and no export.
     """
     folder = Path(model).expanduser()
+    if is_export(folder):
+        return str(folder)
     if folder.is_dir() and not (folder / "config.json").is_file():
         for rung in RUNGS:
             if (folder / rung / "config.json").is_file():
                 return str(folder / rung)
     return str(local_folder(model) or model)
+
+
+def runs_without_torch(folder: Path) -> bool:
+    """Whether the folder is an export that has a runtime of its own."""
+    return is_export(folder) and read_manifest(folder).format != "hf"
 
 
 def open_backend(
@@ -42,15 +52,15 @@ def open_backend(
     threads: int = 0,
     wants_logprobs: bool = False,
 ) -> Backend:
-    """The model as a backend: on the server at `base_url` if there is one, else embedded.
+    """The model as a backend: on the server at `base_url` if there is one, else on this machine.
 
-    `wants_logprobs` is for servers: the embedded engine always knows them. Raises MissingError
-    where there is no such model.
+    `wants_logprobs` is for servers: the engines here always know them. Raises MissingError where
+    there is no such model.
     """
     if base_url:
         endpoint = Endpoint(base_url, model, api_key_env=api_key_env, concurrency=concurrency)
         return ServerBackend(endpoint, wants_logprobs=wants_logprobs)
-    return open_embedded(
+    return open_local(
         model,
         device=device,
         dtype=dtype,
@@ -60,7 +70,7 @@ def open_backend(
     )
 
 
-def open_embedded(
+def open_local(
     model: str,
     *,
     device: str = "auto",
@@ -69,29 +79,64 @@ def open_embedded(
     max_length: int = 32768,
     cache_gib: float = 0.0,
     threads: int = 0,
-) -> EmbeddedBackend:
-    """The model in the embedded engine, named by its folder and the one above it.
+) -> LocalBackend:
+    """The model in the embedded engine, or the runtime of its export.
 
     `max_length` bounds prompt plus response, also by what the model allows; `cache_gib` the keys
-    and values (0: see `Engine`); `threads` 0 leaves torch's own choice.
+    and values (0: see `Engine`); `threads` 0 leaves the engine's own choice. An export has its own
+    device and type. Raises MissingError where there is no such model, or it cannot run.
     """
-    from minireason.inference.embedded import EmbeddedBackend
+    source = Path(model_folder(model))
+    if not runs_without_torch(source):
+        return _open_embedded(str(source), device, dtype, max_batch, max_length, cache_gib, threads)
+    if device != "auto" or dtype != "float32":
+        raise MissingError(
+            f"{source} is an export for {read_manifest(source).target}, with a type of its own; "
+            "leave out --device and --dtype, or export the model again"
+        )
+    return _open_export(source, max_batch, max_length, threads)
+
+
+def _open_export(folder: Path, max_batch: int, max_length: int, threads: int) -> LocalBackend:
+    """An export, named by its folder; no torch is imported."""
+    from minireason.edge.engine import EdgeEngine
+    from minireason.edge.runtime import open_runtime
+    from minireason.edge.tokenizer import FolderTokenizer
+    from minireason.inference.local import LocalBackend
+    from minireason.model.chat import Chat
+    from minireason.rollout.stopping import Reader
+
+    tokenizer: Any = FolderTokenizer(folder)  # has what a chat asks of one of transformers
+    chat = Chat(tokenizer)
+    reader = Reader(chat.decode, tuple(chat.ids(THINK_END)), THINK_BEGIN)
+    runtime = open_runtime(folder, max_batch=max_batch, max_length=max_length, threads=threads)
+    return LocalBackend(EdgeEngine(runtime, chat.stop_ids, reader), chat, folder.resolve().name)
+
+
+def _open_embedded(
+    source: str,
+    device: str,
+    dtype: str,
+    max_batch: int,
+    max_length: int,
+    cache_gib: float,
+    threads: int,
+) -> LocalBackend:
+    """A model in the embedded engine, named by its folder and the one above it."""
+    from minireason.inference.local import LocalBackend
     from minireason.model.chat import Chat
     from minireason.model.load import choose_device, load_model
     from minireason.model.threads import use_threads
-    from minireason.rollout.engine import Engine
-    from minireason.rollout.samplers import SamplerSettings, open_sampler
+    from minireason.rollout.samplers import SamplerSettings, open_engine
 
     if threads:
         use_threads(threads)
-    source = model_folder(model)
     language_model = load_model(source, choose_device(device), dtype)
     language_model.model.eval()
     settings = SamplerSettings(
         max_batch=max_batch, cache_gib=cache_gib, max_length=max_length, dtype=dtype
     )
-    engine = open_sampler(settings, language_model)
-    assert isinstance(engine, Engine)
+    engine = open_engine(settings, language_model)
     folder = Path(source)
     name = f"{folder.parent.name}/{folder.name}" if folder.exists() else source
-    return EmbeddedBackend(engine, Chat(language_model.tokenizer), name.strip("/"))
+    return LocalBackend(engine, Chat(language_model.tokenizer), name.strip("/"))

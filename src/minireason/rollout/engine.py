@@ -15,6 +15,7 @@ from minireason.rollout.evaluating import evaluating
 from minireason.rollout.request import Completion, OnFinish, Request, TokenEvent
 from minireason.rollout.sampled_model import SampledModel
 from minireason.rollout.scheduler import Scheduler
+from minireason.rollout.stepper import generate_all, stream_one
 from minireason.rollout.stopping import Reader
 
 
@@ -54,18 +55,10 @@ class Engine:
         anything is sampled, for a request that cannot be served.
         """
         scheduler = self.scheduler()
-        for request in requests:
-            scheduler.add(request)
-        done: dict[int, Completion] = {}
         with evaluating(self.model):
-            while not scheduler.is_idle:
-                for event in scheduler.step():
-                    if event.completion is not None:
-                        done[event.number] = event.completion
-                        if on_finish is not None:
-                            on_finish(event.number, event.completion)
+            completions = generate_all(scheduler, requests, on_finish)
         self.num_preemptions += scheduler.num_preemptions
-        return [done[number] for number in range(len(requests))]
+        return completions
 
     def stream(self, request: Request) -> Iterator[TokenEvent]:
         """The tokens of one request as they come; closing the iterator ends it.
@@ -73,14 +66,12 @@ class Engine:
         Raises SamplingError at once for a request that cannot be served. Requests that share their
         steps, as those of a server do, are added to one `scheduler()`.
         """
-        scheduler = self.scheduler()
-        scheduler.add(request)
+        return stream_one(self.scheduler(), request)
 
-        def events() -> Iterator[TokenEvent]:
-            while not scheduler.is_idle:
-                yield from scheduler.step()
-
-        return events()
+    @property
+    def max_batch(self) -> int:
+        """Sequences sampled at a time."""
+        return self.sampled.max_batch
 
     def scheduler(self) -> Scheduler:
         """The steps of this engine, for a caller that adds requests while others run."""

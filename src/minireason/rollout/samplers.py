@@ -43,15 +43,10 @@ def open_sampler(
     temporary files). Raises SamplingError where the engine cannot serve the model, and MissingError
     where it is not installed.
     """
-    model, tokenizer = language_model.model, language_model.tokenizer
-    chat = Chat(tokenizer)
-    stop_ids = chat.stop_ids
-    longest = getattr(model.config, "max_position_embeddings", settings.max_length)
-    max_length = min(settings.max_length, longest)
     if settings.engine == "embedded":
-        marker = tuple(tokenizer.encode(THINK_END, add_special_tokens=False))
-        reader = Reader(chat.decode, marker, THINK_BEGIN)
-        return Engine(model, stop_ids, settings.max_batch, max_length, settings.cache_gib, reader)
+        return open_engine(settings, language_model)
+    model, stop_ids = language_model.model, Chat(language_model.tokenizer).stop_ids
+    max_length = _max_length(settings, language_model)
     if settings.engine == "vllm":
         from minireason.rollout.vllm import VllmEngine
 
@@ -72,3 +67,21 @@ def open_sampler(
     )
     served.load_weights(model)
     return served
+
+
+def open_engine(settings: SamplerSettings, language_model: LanguageModel) -> Engine:
+    """The embedded engine of a model."""
+    chat = Chat(language_model.tokenizer)
+    return Engine(
+        language_model.model,
+        chat.stop_ids,
+        settings.max_batch,
+        _max_length(settings, language_model),
+        settings.cache_gib,
+        Reader(chat.decode, tuple(chat.ids(THINK_END)), THINK_BEGIN),
+    )
+
+
+def _max_length(settings: SamplerSettings, language_model: LanguageModel) -> int:
+    config = language_model.model.config
+    return min(settings.max_length, getattr(config, "max_position_embeddings", settings.max_length))

@@ -82,9 +82,9 @@ class Asker:
         """Whether the context has room for a token behind the prompt, where that is known."""
         if isinstance(self.backend, ServerBackend):
             return True
-        from minireason.inference.embedded import EmbeddedBackend
+        from minireason.inference.local import LocalBackend
 
-        if not isinstance(self.backend, EmbeddedBackend):
+        if not isinstance(self.backend, LocalBackend):
             return True
         begun = ask.begun if isinstance(ask, Turn) else ""
         try:

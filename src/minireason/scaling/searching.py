@@ -12,21 +12,23 @@ from minireason.rollout.sampling import SamplingParams
 from minireason.scaling.method import Search
 
 if TYPE_CHECKING:
-    from minireason.inference.embedded import EmbeddedBackend
+    from minireason.inference.local import LocalBackend
     from minireason.model.chat import Chat
     from minireason.rollout.beam_paths import Search as Paths
+    from minireason.rollout.sampled_model import SampledModel
 
 
-def check_searches(backend: Backend) -> EmbeddedBackend:
-    """The backend as the embedded engine. Raises SamplingError where it is not."""
-    from minireason.inference.embedded import EmbeddedBackend
+def check_searches(backend: Backend) -> tuple[LocalBackend, SampledModel]:
+    """The backend and its embedded engine's model. Raises SamplingError where it has none."""
+    from minireason.inference.local import LocalBackend
+    from minireason.rollout.engine import Engine
 
-    if not isinstance(backend, EmbeddedBackend):
+    if not isinstance(backend, LocalBackend) or not isinstance(backend.engine, Engine):
         raise SamplingError(
-            f"{backend.name} is on a server, and beam search needs the embedded engine; leave out "
-            "beam, or --server"
+            f"{backend.name} is on a server or an export, and beam search needs the embedded "
+            "engine; leave out beam, or give the model's own folder without --server"
         )
-    return backend
+    return backend, backend.engine.sampled
 
 
 def search_all(backend: Backend, searches: Sequence[Search], on_response: OnResponse) -> None:
@@ -38,13 +40,12 @@ def search_all(backend: Backend, searches: Sequence[Search], on_response: OnResp
     """
     from minireason.rollout.beam import BeamSettings, run_searches
 
-    embedded = check_searches(backend)
+    embedded, sampled = check_searches(backend)
     alike: dict[tuple[int, int], list[tuple[int, list[int]]]] = defaultdict(list)
     for index, search in enumerate(searches):
         params = SamplingParams(max_tokens=search.max_tokens)
         request = embedded.request(Turn(search.messages, params))
         alike[search.num_beams, request.params.max_tokens].append((index, request.prompt_ids))
-    sampled = embedded.engine.sampled
     for (num_beams, max_tokens), asked in alike.items():
         settings = BeamSettings(num_beams, max_tokens=max_tokens, early_stopping=True)
         each = max(1, sampled.max_batch // num_beams)

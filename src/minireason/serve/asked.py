@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from jinja2.exceptions import TemplateError
 
 from minireason.errors import SamplingError
-from minireason.inference.embedded import EmbeddedBackend, fitted_request
+from minireason.inference.local import LocalBackend, fitted_request
 from minireason.model.chat import Chat
 from minireason.records import Message
 from minireason.retrieval import Passage, Retriever, with_passages
 from minireason.rollout.request import Request
 from minireason.rollout.sampling import SamplingParams
+from minireason.rollout.stepper import Stepper
 from minireason.seeding import derive_seed
 from minireason.serve.errors import ApiError
-from minireason.serve.loop import Stepper
 from minireason.serve.schema import ChatBody, CompletionBody, SamplingBody, StreamOptions
 
 SETTINGS = (
@@ -51,18 +51,18 @@ class Served:
 
 
 def served_model(
-    backend: EmbeddedBackend,
+    backend: LocalBackend,
     name: str = "",
     system: str = "",
     retriever: Retriever | None = None,
 ) -> Served:
-    """The embedded engine's model, under another name if one is given."""
+    """The backend's model, under another name if one is given."""
     engine = backend.engine
     return Served(
         name or backend.name,
         backend.chat,
         engine.scheduler,
-        engine.sampled.max_batch,
+        engine.max_batch,
         engine.max_length,
         backend.starts_thinking(),
         system,

@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from minireason.errors import SamplingError
 from minireason.rollout.request import Request, TokenEvent
+from minireason.rollout.stepper import Stepper
 from minireason.serve.errors import ApiError, shutting_down
 from minireason.serve.metrics import Metrics
 
@@ -23,21 +24,6 @@ RETRY_AFTER_S = 1
 TOLD_EVERY_S = 0.05  # a chunk to a client costs more than a token of a small model
 
 log = logging.getLogger("minireason.serve")
-
-
-class Stepper(Protocol):
-    """Samples many requests, a token a step; `add` and `cancel` may come from any thread."""
-
-    @property
-    def is_idle(self) -> bool: ...
-
-    def add(self, request: Request) -> int:
-        """The request's number. Raises SamplingError for one that cannot be served."""
-        ...
-
-    def cancel(self, number: int) -> None: ...
-
-    def step(self) -> list[TokenEvent]: ...
 
 
 class News(NamedTuple):

@@ -2,7 +2,7 @@ import pytest
 
 from minireason.errors import MissingError, SamplingError
 from minireason.inference.backend import Turn
-from minireason.inference.resolve import model_folder, open_embedded
+from minireason.inference.resolve import model_folder, open_local
 from minireason.rollout.sampling import SamplingParams
 
 QUESTION = [{"role": "user", "content": "What is 3+4?"}]
@@ -11,7 +11,7 @@ GREEDY = SamplingParams(temperature=0.0, max_tokens=12)
 
 @pytest.fixture(scope="module")
 def backend():
-    return open_embedded("tiny", device="cpu", threads=1)
+    return open_local("tiny", device="cpu", threads=1)
 
 
 def test_a_stream_adds_up_to_the_response(backend):

@@ -1,4 +1,4 @@
-"""The embedded engine as a backend: messages in, text out."""
+"""An engine of this machine as a backend: messages in, text out."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from minireason.inference.backend import OnResponse, Piece, Response, Turn
 from minireason.inference.text import TextStream
 from minireason.marks import THINK_BEGIN
 from minireason.model.chat import Chat
-from minireason.rollout.engine import Engine
 from minireason.rollout.request import Completion, Request
 from minireason.rollout.sampling import SamplingParams
+from minireason.rollout.stepper import SteppedEngine
 
 
 def fitted_request(prompt_ids: list[int], params: SamplingParams, max_length: int) -> Request:
@@ -33,13 +33,13 @@ def fitted_request(prompt_ids: list[int], params: SamplingParams, max_length: in
     return Request(prompt_ids, replace(params, max_tokens=max_tokens, min_tokens=min_tokens))
 
 
-class EmbeddedBackend:
-    """Answers with an engine of a loaded model, many turns at a time.
+class LocalBackend:
+    """Answers with the embedded engine or an exported model's, many turns at a time.
 
     `max_tokens` of a turn is lowered to what the context has left behind its prompt.
     """
 
-    def __init__(self, engine: Engine, chat: Chat, name: str) -> None:
+    def __init__(self, engine: SteppedEngine, chat: Chat, name: str) -> None:
         self.engine, self.chat, self.name = engine, chat, name
         self.max_length = engine.max_length
 

@@ -1,0 +1,90 @@
+"""Exported models under ONNX Runtime GenAI: a generator a sequence, each with its own cache."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import onnxruntime_genai as og
+
+from minireason.edge.manifest import Target
+from minireason.edge.runtime import Logits
+from minireason.errors import MissingError, SamplingError
+
+
+class OnnxRuntime:
+    """Runs a folder that the GenAI model builder wrote; see `edge.runtime.Runtime`."""
+
+    def __init__(
+        self, folder: Path, target: Target, max_batch: int, max_length: int, threads: int
+    ) -> None:
+        self.max_batch, self.max_length = max_batch, max_length
+        try:
+            config = og.Config(str(folder))
+            if threads:
+                options = {"intra_op_num_threads": threads}
+                overlay = {"model": {"decoder": {"session_options": options}}}
+                config.overlay(json.dumps(overlay))
+            self._model = og.Model(config)
+        except RuntimeError as error:
+            why = "" if target == "cpu" else f" (it was exported for {target})"
+            raise MissingError(f"cannot run the export {folder}{why}: {error}") from error
+        described = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))
+        self.vocab_size = int(described["model"]["vocab_size"])
+        self._generators: dict[int, og.Generator] = {}
+
+    def begin(self, place: int, prompt_ids: Sequence[int], max_length: int) -> Logits:
+        """Take a free place for a sequence: the logits [V] behind its prompt."""
+        with _failing():
+            generator = self._generator(max_length)
+            generator.append_tokens(np.array(prompt_ids, dtype=np.int32))
+            self._generators[place] = generator
+            return _last(generator)
+
+    def step(self, tokens: Mapping[int, int]) -> dict[int, Logits]:
+        """Append a token to each of these places: the logits [V] behind each."""
+        found = {}
+        with _failing():
+            for place, token in tokens.items():
+                generator = self._generators[place]
+                generator.append_tokens(np.array([token], dtype=np.int32))
+                found[place] = _last(generator)
+        return found
+
+    def end(self, place: int) -> None:
+        """Free a place; a free one stays free."""
+        self._generators.pop(place, None)
+
+    def logits(self, ids: Sequence[int]) -> Logits:
+        """The logits [T, V] behind each of these ids."""
+        with _failing():
+            generator = self._generator(len(ids) + 1)
+            generator.append_tokens(np.array(ids, dtype=np.int32))
+            found = generator.get_output("logits")[0]
+            return np.array(found, dtype=np.float32)
+
+    def close(self) -> None:
+        """Free everything."""
+        self._generators.clear()
+        del self._model
+
+    def _generator(self, max_length: int) -> og.Generator:
+        params = og.GeneratorParams(self._model)
+        # what it holds of keys and values grows with this, not with what is used of it
+        params.set_search_options(max_length=min(max_length, self.max_length))
+        return og.Generator(self._model, params)
+
+
+def _last(generator: og.Generator) -> Logits:
+    return np.array(generator.get_logits()[0, -1], dtype=np.float32)
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise SamplingError(f"ONNX Runtime failed: {error}") from error
