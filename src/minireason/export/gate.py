@@ -30,7 +30,7 @@ from minireason.export.judging import is_garbage, judged
 from minireason.export.measures import OVERALL, agreement, following, losses, responses
 from minireason.export.scorers import open_scorer
 from minireason.inference.local import LocalBackend
-from minireason.inference.resolve import model_folder, open_backend, open_embedded
+from minireason.inference.resolve import model_folder, open_local
 from minireason.progress import Progress
 from minireason.runfolder import versions, write_json
 from minireason.verify.verifier import Verifier
@@ -95,12 +95,7 @@ def measure_reference(source: Path, settings: GateSettings, progress: Progress) 
     """Load the original, have it answer, and time it under transformers in float32."""
     folder = Path(model_folder(str(source)))
     questions = open_questions(settings)
-    backend = open_embedded(
-        str(folder),
-        device=settings.device,
-        max_batch=settings.max_batch,
-        threads=settings.threads,
-    )
+    backend = _open(folder, settings, settings.device)
     with Verifier() as verifier:
         answers = answer(backend, questions, settings.max_tokens, verifier, progress)
     timed_ids = _timed_ids(answers, settings, backend.max_length)
@@ -135,13 +130,7 @@ def compare_export(reference: Reference, exported: Path, progress: Progress) -> 
 def _measured(reference: Reference, exported: Path, progress: Progress) -> dict[str, Any]:
     """The export fed the original's responses, and unless it is garbage its own answers."""
     settings = reference.settings
-    backend = open_backend(
-        str(exported),
-        concurrency=settings.max_batch,
-        device=settings.device,
-        threads=settings.threads,
-    )
-    assert isinstance(backend, LocalBackend)
+    backend = _open(exported, settings, "auto")
     with progress.track("following the original") as advance:
         pair = open_scorer(reference.backend.engine), open_scorer(backend.engine)
         along = following(*pair, reference.answers, advance)
@@ -157,6 +146,12 @@ def _measured(reference: Reference, exported: Path, progress: Progress) -> dict[
         "overall": lost.pop(OVERALL),
         "benchmarks": lost,
     }
+
+
+def _open(folder: Path, settings: GateSettings, device: str) -> LocalBackend:
+    return open_local(
+        str(folder), device=device, max_batch=settings.max_batch, threads=settings.threads
+    )
 
 
 def _footprint(folder: Path, runs: Runs, ids: Sequence[int], settings: GateSettings) -> Footprint:
