@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from minireason.edge.engine import EdgeEngine
+from minireason.errors import SamplingError
+from minireason.model.chat import Chat
+from minireason.model.load import load_model
+from minireason.rollout.engine import Engine
+from minireason.rollout.request import Request
+from minireason.rollout.sampling import SamplingParams
+from minireason.rollout.stopping import Reader
+
+
+class ModelRuntime:
+    """transformers' model as a runtime, with a forward pass over everything for each token."""
+
+    def __init__(self, model, max_batch, max_length):
+        self.model, self.max_batch, self.max_length = model, max_batch, max_length
+        self.vocab_size, self.places, self.most = model.config.vocab_size, {}, 0
+
+    def begin(self, place, prompt_ids, max_length):
+        assert place not in self.places
+        self.places[place], self.most = list(prompt_ids), max(self.most, len(self.places) + 1)
+        return self.logits(prompt_ids)[-1]
+
+    def step(self, tokens):
+        for place, token in tokens.items():
+            self.places[place].append(token)
+        return {place: self.logits(self.places[place])[-1] for place in tokens}
+
+    def end(self, place):
+        self.places.pop(place, None)
+
+    def logits(self, ids):
+        with torch.no_grad():
+            return self.model(input_ids=torch.tensor([ids])).logits[0].numpy().astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def loaded(base):
+    return load_model(str(base))
+
+
+@pytest.fixture(scope="module")
+def chat(loaded):
+    return Chat(loaded.tokenizer)
+
+
+@pytest.fixture(scope="module")
+def plain(base):
+    return AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
+
+
+@pytest.fixture
+def runtime(plain):
+    return ModelRuntime(plain, 3, 256)
+
+
+@pytest.fixture
+def engine(runtime, chat):
+    return EdgeEngine(runtime, chat.stop_ids, reader(chat))
+
+
+def reader(chat):
+    return Reader(chat.decode, tuple(chat.ids("</think>")), "<think>")
+
+
+def prompts(chat, count):
+    questions = [f"What is {n} + {n * n}?" + " Say it." * (n % 3) for n in range(count)]
+    return [chat.prompt_ids([{"role": "user", "content": question}]) for question in questions]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"temperature": 0.0},
+        {"temperature": 1.0, "top_p": 0.9},
+        {"temperature": 0.7, "repetition_penalty": 1.3, "min_tokens": 6},
+        {"temperature": 1.0, "stop": ("1",)},
+        {"temperature": 1.0, "thinking_budget": 4, "top_k": 40},
+        {"temperature": 1.0, "stop_ids": (20, 21, 22)},
+    ],
+    ids=str,
+)
+def test_samples_what_the_embedded_engine_samples(loaded, chat, engine, runtime, settings):
+    requests = [
+        Request(ids, SamplingParams(max_tokens=12, seed=n, **settings))
+        for n, ids in enumerate(prompts(chat, 7))
+    ]
+    embedded = Engine(loaded.model, chat.stop_ids, max_batch=4, max_length=256, reader=reader(chat))
+    for ours, theirs in zip(engine.generate(requests), embedded.generate(requests), strict=True):
+        assert (ours.token_ids, ours.finish_reason, ours.forced) == (
+            theirs.token_ids,
+            theirs.finish_reason,
+            theirs.forced,
+        )
+        np.testing.assert_allclose(ours.logprobs, theirs.logprobs, atol=1e-4)
+        np.testing.assert_allclose(ours.raw_logprobs, theirs.raw_logprobs, atol=1e-4)
+    assert runtime.most == 3 and not runtime.places
+
+
+def test_a_seed_gives_the_same_tokens_whatever_is_beside(chat, engine):
+    requests = [
+        Request(ids, SamplingParams(max_tokens=8, seed=5, temperature=1.0))
+        for ids in prompts(chat, 4)
+    ]
+    assert engine.generate(requests[2:3])[0] == engine.generate(requests)[2]
+
+
+def test_streams_the_tokens_of_generate(chat, engine):
+    request = Request(prompts(chat, 1)[0], SamplingParams(max_tokens=9, seed=3))
+    events = list(engine.stream(request))
+    [completion] = engine.generate([request])
+    assert [event.token_id for event in events] == completion.token_ids
+    assert events[-1].completion == completion
+
+
+def test_a_stream_that_is_closed_frees_its_place_for_the_next(chat, engine, runtime):
+    request = Request(prompts(chat, 1)[0], SamplingParams(max_tokens=9, seed=3, min_tokens=9))
+    for _ in range(5):
+        stream = engine.stream(request)
+        next(stream)
+        stream.close()
+    assert len(engine.generate([request])) == 1 and not runtime.places
+
+
+def test_a_cancelled_request_frees_its_place_and_one_in_line_is_forgotten(chat, engine, runtime):
+    scheduler = engine.scheduler()
+    request = Request(prompts(chat, 1)[0], SamplingParams(max_tokens=9, min_tokens=9))
+    numbers = [scheduler.add(request) for _ in range(4)]
+    for _ in range(3):
+        scheduler.step()
+    assert len(runtime.places) == 3
+    scheduler.cancel(numbers[0])
+    scheduler.cancel(numbers[3])
+    events = scheduler.step()
+    assert {event.number for event in events} == {numbers[1], numbers[2]}
+    assert len(runtime.places) == 2
+
+
+@pytest.mark.parametrize(
+    ("prompt_ids", "params", "told"),
+    [
+        ([], SamplingParams(max_tokens=1), "empty prompt"),
+        ([1] * 250, SamplingParams(max_tokens=10), "needs 260 positions"),
+        ([100_000], SamplingParams(max_tokens=1), "token id outside"),
+        ([1], SamplingParams(max_tokens=1, stop_ids=(10**6,)), "stop token 1000000"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_before_anything_is_sampled(
+    engine, prompt_ids, params, told
+):
+    with pytest.raises(SamplingError, match=told):
+        engine.generate([Request(prompt_ids, params)])
