@@ -25,7 +25,7 @@ def advice(manifest: Manifest, *, is_broken: bool) -> list[str]:
 
 
 def _finer(manifest: Manifest) -> list[str]:
-    made = manifest.quantization
+    made = manifest.quantization.get("settings", manifest.quantization)
     tries = []
     if manifest.bits == 4 and manifest.format == "onnx":
         if "down_proj" not in made.get("keep_8bit", ()):

@@ -1,20 +1,22 @@
-"""Asking a model the gate's questions greedily, with the token ids that the comparison needs."""
+"""Asking a model the gate's questions, with the token ids that the comparison needs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from minireason.evaluate.benchmarks import Asked, benchmark_folder, open_benchmark
 from minireason.evaluate.sample import ScoredSample, score
+from minireason.evaluate.sampling import Sampling
 from minireason.export.gate_settings import GateSettings
 from minireason.inference.backend import Response, Turn
 from minireason.inference.thinking import with_begin
+from minireason.messages import prompt_messages
 from minireason.progress import Progress
 from minireason.records import Question
 from minireason.rollout.request import Completion
-from minireason.rollout.sampling import SamplingParams
+from minireason.seeding import derive_seed
 from minireason.verify.verifier import Verifier
 
 if TYPE_CHECKING:
@@ -47,32 +49,38 @@ def open_questions(settings: GateSettings) -> list[Asked]:
 def answer(
     backend: LocalBackend,
     benchmarks: Sequence[Asked],
-    max_tokens: int,
+    sampling: Sampling,
     verifier: Verifier,
     progress: Progress,
 ) -> list[Answer]:
-    """The greedy answers to all questions, in their order; all are asked at once."""
-    asked = [(one, question) for one in benchmarks for question in one.questions]
-    params = SamplingParams(temperature=0.0, max_tokens=max_tokens)
-    requests = [backend.request(_turn(one, question, params)) for one, question in asked]
+    """The answers to all questions, sample by sample in their order; all are asked at once."""
+    jobs = [
+        (one, question, index)
+        for one in benchmarks
+        for question in one.questions
+        for index in range(sampling.num_samples)
+    ]
+    requests = [backend.request(_turn(*job, sampling)) for job in jobs]
     num_done = num_tokens = 0
     with progress.track(backend.name) as advance:
 
         def count(_: int, completion: Completion) -> None:
             nonlocal num_done, num_tokens
             num_done, num_tokens = num_done + 1, num_tokens + len(completion.token_ids)
-            advance(num_done, len(asked), f"{num_tokens:,} tokens")
+            advance(num_done, len(jobs), f"{num_tokens:,} tokens")
 
         completions = backend.engine.generate(requests, count)
     is_inside = backend.starts_thinking()
     answers = []
-    for (one, question), request, done in zip(asked, requests, completions, strict=True):
+    for (one, question, index), request, done in zip(jobs, requests, completions, strict=True):
         text = with_begin(backend.chat.decode(done.token_ids), is_inside)
         response = Response(text, done.finish_reason, len(done.token_ids))
-        sample = score(one, question, 0, response, verifier)
+        sample = score(one, question, index, response, verifier)
         answers.append(Answer(request.prompt_ids, done.token_ids, sample))
     return answers
 
 
-def _turn(asked: Asked, question: Question, params: SamplingParams) -> Turn:
-    return Turn([{"role": "user", "content": asked.text(question)}], params)
+def _turn(asked: Asked, question: Question, index: int, sampling: Sampling) -> Turn:
+    messages = prompt_messages(replace(question, text=asked.text(question)))
+    seed = derive_seed(sampling.params.seed, question.id, index)
+    return Turn(messages, replace(sampling.params, seed=seed))

@@ -5,6 +5,7 @@ https://huggingface.co/docs/hub/model-cards. Everything in it stands in `export.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,19 @@ RUNTIMES = {
 }
 
 
-def write_card(folder: Path) -> None:
-    """Write the card of an exported folder from its manifest; one without our mark stays."""
+def write_card(folder: Path, source: Path | None = None) -> None:
+    """Write the card of an exported folder from its manifest; one without our mark stays.
+
+    `source` is the original's folder, whose licence and place on the hub go on holding; without it
+    they are those of the card that is there.
+    """
     path = folder / CARD
     if path.is_file() and MARK not in path.read_text(encoding="utf-8", errors="replace"):
         return
-    write_text(path, export_card(folder))
+    write_text(path, export_card(folder, source))
 
 
-def export_card(folder: Path) -> str:
+def export_card(folder: Path, source: Path | None = None) -> str:
     """The text of the card."""
     manifest = read_manifest(folder)
     environment = Environment(
@@ -49,42 +54,57 @@ def export_card(folder: Path) -> str:
     )
     gate = Gate.model_validate(manifest.gate) if manifest.gate else None
     return environment.get_template("card.md").render(
-        front_matter=_front_matter(manifest).to_yaml(),
+        front_matter=_front_matter(manifest, folder, source).to_yaml(),
         made=manifest,
         form=FORMS[manifest.format],
         runtime=RUNTIMES[manifest.format],
         weights=next((path.name for path in sorted(folder.glob("*.gguf"))), ""),
-        quantization={name: _shown(value) for name, value in manifest.quantization.items()},
+        quantization={name: _shown(value) for name, value in _flat(manifest.quantization)},
         gate=gate,
         section=card_section(gate) if gate else "",
         mark=MARK,
     )
 
 
-def _front_matter(manifest: Manifest) -> ModelCardData:
+def _front_matter(manifest: Manifest, folder: Path, source: Path | None) -> ModelCardData:
     is_rounded = manifest.bits < 16
-    tags = ["minireason", "math", "reasoning", manifest.format]
+    earlier = _data(folder)
+    known = earlier if source is None else _data(source)
+    base = earlier.get("base_model") if source is None else _hub_id(manifest.model, source)
     return ModelCardData(
-        base_model=manifest.model if _is_hub_id(manifest.model) else None,
-        base_model_relation="quantized" if is_rounded else None,
-        license=_license(manifest),
+        base_model=base,
+        base_model_relation="quantized" if base and is_rounded else None,
+        license=known.get("license"),
         library_name=LIBRARIES[manifest.format],
         pipeline_tag="text-generation",
-        tags=[*tags, f"{manifest.bits}-bit", *(["quantized"] if is_rounded else [])],
+        tags=[
+            *("minireason", "math", "reasoning", manifest.format, f"{manifest.bits}-bit"),
+            *(["quantized"] if is_rounded else []),
+        ],
     )
 
 
-def _is_hub_id(model: str) -> bool:
-    return model.count("/") == 1 and not model.startswith((".", "/", "~"))
+def _hub_id(model: str, source: Path) -> str | None:
+    """The model's name where it was downloaded: a folder's name is none on the hub."""
+    is_downloaded = f"models--{model.replace('/', '--')}" in source.absolute().parts
+    return model if is_downloaded else None
 
 
-def _license(manifest: Manifest) -> str | None:
-    """The licence that the original's own card names, where that is still there."""
-    cards = [Path(place) / CARD for place in manifest.source.values()]
+def _data(folder: Path) -> dict[str, Any]:
+    """The front matter of a folder's card; empty where it has none that can be read."""
+    path = folder / CARD
     try:
-        return next((ModelCard.load(c).data.license for c in cards if c.is_file()), None)
-    except (OSError, ValueError, yaml.YAMLError):  # a card that says nothing readable
-        return None
+        return ModelCard.load(path).data.to_dict() if path.is_file() else {}
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+
+
+def _flat(quantization: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in quantization.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value)
+        else:
+            yield name, value
 
 
 def _shown(value: Any) -> str:

@@ -60,6 +60,7 @@ class Loss(_Model):
     """Accuracy that the export lacks, as shares: below 0 it gained; paired by question."""
 
     num_questions: int
+    num_samples: int
     original: float
     exported: float
     loss: Estimate

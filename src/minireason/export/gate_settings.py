@@ -12,6 +12,8 @@ EMBEDDED = ("embedded-math", "embedded-hard", "embedded-choice")
 class GateSettings:
     """The first `num_questions` (0: all) of each benchmark, shuffled by `seed`, answered greedily.
 
+    With `num_samples` each is also sampled that often, at `temperature` and `top_p` and with the
+    same seeds for both models: accuracy and loops are then those of the samples.
     `most_loss` and `most_loops` are in points (hundredths): of accuracy over all questions, and of
     responses that end in a loop, beyond the original's. `least_agreement` is the share of positions
     whose likeliest token is the original's. `num_rounds` rounds of `num_timed` tokens behind a
@@ -21,6 +23,9 @@ class GateSettings:
 
     benchmarks: tuple[str, ...] = EMBEDDED
     num_questions: int = 100
+    num_samples: int = 0
+    temperature: float = 0.6
+    top_p: float = 0.95
     max_tokens: int = 1024
     seed: int = 0
     most_loss: float = 2.0

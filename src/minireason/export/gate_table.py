@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from rich import box
 from rich.markup import escape
@@ -10,7 +11,7 @@ from rich.table import Table
 
 from minireason.evaluate.ladder import interval_text, percent
 from minireason.export.gate_result import Estimate, Gate, Loss, Responses
-from minireason.export.judging import points
+from minireason.export.judging import points, size_text
 
 ABSENT = "-"
 MIB = 1 << 20
@@ -41,7 +42,7 @@ def gate_table(gate: Gate) -> Table:
     """A row a figure."""
     table = Table(
         title=f"gate: {escape(verdict(gate))}",
-        caption="95 % intervals; loss in points, paired by question; greedy responses",
+        caption="95 % intervals; loss in points, paired by question",
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
@@ -70,8 +71,8 @@ def how_measured(gate: Gate) -> str:
     """What was asked, in a paragraph."""
     s = gate.settings
     told = (
-        f"Greedy responses of at most {s['max_tokens']:,} tokens; intervals are 95 %, the loss is "
-        f"in points and paired by question."
+        f"Greedy responses of at most {s['max_tokens']:,} tokens{_sampled(s)}; intervals are 95 %, "
+        f"the loss is in points and paired by question."
     )
     if gate.following is not None:
         told += (
@@ -80,11 +81,20 @@ def how_measured(gate: Gate) -> str:
         )
     if found := gate.exported_footprint:
         told += (
-            f" Times are medians of {found.num_rounds} rounds on {found.threads} CPU threads: a "
+            f" Times are medians of {found.num_rounds} rounds, CPU threads: {found.threads}; a "
             f"prompt of {found.num_prompt} tokens, then {found.num_timed} one at a time; the "
             f"original under transformers in float32, each in a process of its own."
         )
     return told
+
+
+def _sampled(settings: Mapping[str, Any]) -> str:
+    if not settings["num_samples"]:
+        return ""
+    return (
+        f"; accuracy and loops of {settings['num_samples']} samples a question at temperature "
+        f"{settings['temperature']:g}, top-p {settings['top_p']:g}"
+    )
 
 
 def _accuracy(gate: Gate) -> list[Row]:
@@ -93,7 +103,7 @@ def _accuracy(gate: Gate) -> list[Row]:
         found["all"] = gate.overall
     return [
         Row(
-            f"accuracy % ({name}, {one.num_questions:,})",
+            f"accuracy % ({name}, {size_text(one)})",
             percent(one.original),
             percent(one.exported),
             _loss(one),

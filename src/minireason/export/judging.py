@@ -67,25 +67,28 @@ def _losses(gate: Gate, settings: GateSettings) -> list[str]:
 
 
 def _doubts(overall: Loss | None, settings: GateSettings) -> list[str]:
-    """Whether the interval has the limit inside, and how many questions would narrow it to that."""
+    """Whether the interval has the limit inside, and how many samples would narrow it to that."""
     if overall is None:
         return []
     low, high, limit = points(overall.loss.low), points(overall.loss.high), settings.most_loss
     if not low <= limit < high:
         return []
     half = (high - low) / 2
-    more = f"; about {_needed(overall, half, limit):,} would tell {limit:g} points from none"
+    more = f"; it takes about {_needed(overall, half, limit):,} to tell {limit:g} points from none"
     return [
-        f"{overall.num_questions:,} questions are too few to be sure: the loss may be anything "
-        f"from {low:.1f} to {high:.1f} points{more if half > limit > 0 else ''}"
+        f"{size_text(overall)} are too few to be sure: the loss may be anything from {low:.1f} to "
+        f"{high:.1f} points{more if half > limit > 0 else ''}"
     ]
 
 
 def _needed(overall: Loss, half: float, limit: float) -> int:
-    """Questions for an interval of plus and minus the limit: widths shrink with the root."""
-    digits = 2
-    needed = overall.num_questions * (half / limit) ** 2
-    unit = 10 ** max(0, math.floor(math.log10(needed)) + 1 - digits)
+    """Samples for an interval of plus and minus the limit, to two digits.
+
+    Widths shrink with the root of the number of questions; several samples of one do nearly as
+    well, as long as most of the spread is that of the sampling.
+    """
+    needed = overall.num_questions * overall.num_samples * (half / limit) ** 2
+    unit = 10 ** max(0, math.floor(math.log10(needed)) - 1)
     return math.ceil(needed / unit) * unit
 
 
@@ -97,4 +100,10 @@ def points(share: float) -> float:
 def loss_text(found: Loss) -> str:
     """`loss 1.3 points [-0.8, 3.4] on 300 questions`."""
     value, low, high = (points(x) for x in (found.loss.value, found.loss.low, found.loss.high))
-    return f"loss {value:.1f} points [{low:.1f}, {high:.1f}] on {found.num_questions:,} questions"
+    return f"loss {value:.1f} points [{low:.1f}, {high:.1f}] on {size_text(found)}"
+
+
+def size_text(found: Loss) -> str:
+    """`300 questions`, or `300 questions x 4`."""
+    each = f" x {found.num_samples}" if found.num_samples > 1 else ""
+    return f"{found.num_questions:,} questions{each}"

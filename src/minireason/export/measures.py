@@ -10,7 +10,7 @@ import numpy as np
 
 from minireason.evaluate.compare import compare
 from minireason.evaluate.intervals import clustered_interval
-from minireason.evaluate.metrics import pass_rate, sample_grid
+from minireason.evaluate.metrics import sample_grid
 from minireason.evaluate.sample import ScoredSample
 from minireason.export.agreement import (
     Interval,
@@ -77,34 +77,34 @@ def agreement(original: Sequence[Answer], exported: Sequence[Answer]) -> Agreeme
         num_responses=len(pairs),
         num_identical=sum(is_same),
         num_other_prompts=sum(list(a.prompt_ids) != list(b.prompt_ids) for a, b in pairs),
-        identical=_rate(is_same),
+        identical=_rate([[same] for same in is_same]),
         before_difference=_share(ratio_interval(shares, [1] * len(pairs))),
     )
 
 
-def losses(original: Sequence[Answer], exported: Sequence[Answer]) -> dict[str, Loss]:
+def losses(original: Sequence[ScoredSample], exported: Sequence[ScoredSample]) -> dict[str, Loss]:
     """The loss of each benchmark, and of all questions together under `OVERALL`."""
     before, after = _by_benchmark(original), _by_benchmark(exported)
     return {name: _loss(before[name], after[name]) for name in (OVERALL, *before) if name in after}
 
 
-def responses(answers: Sequence[Answer]) -> Responses:
+def responses(samples: Sequence[ScoredSample]) -> Responses:
     """How these responses end."""
-    samples = [answer.sample for answer in answers]
-    is_loop = [sample.is_loop for sample in samples]
+    by_question: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    for sample in samples:
+        by_question[sample.benchmark, sample.question_id].append(sample.is_loop)
     return Responses(
         num_responses=len(samples),
-        num_loops=sum(is_loop),
+        num_loops=sum(sample.is_loop for sample in samples),
         num_cut=sum(sample.finish_reason == "length" for sample in samples),
         mean_tokens=sum(sample.num_tokens for sample in samples) / len(samples),
-        loop_rate=_rate(is_loop),
+        loop_rate=_rate(list(by_question.values())),
     )
 
 
-def _by_benchmark(answers: Sequence[Answer]) -> dict[str, list[ScoredSample]]:
+def _by_benchmark(samples: Sequence[ScoredSample]) -> dict[str, list[ScoredSample]]:
     found: dict[str, list[ScoredSample]] = defaultdict(list)
-    for answer in answers:
-        one = answer.sample
+    for one in samples:
         found[one.benchmark].append(one)
         whole = f"{one.benchmark}/{one.question_id}"
         found[OVERALL].append(replace(one, benchmark=OVERALL, question_id=whole))
@@ -113,11 +113,13 @@ def _by_benchmark(answers: Sequence[Answer]) -> dict[str, list[ScoredSample]]:
 
 def _loss(before: Sequence[ScoredSample], after: Sequence[ScoredSample]) -> Loss:
     found = compare(before, after)
-    rates = [pass_rate(sample_grid(samples)).pass_at_1 for samples in (before, after)]
+    grids = [sample_grid(samples) for samples in (before, after)]
+    num_questions, num_samples = grids[0].is_correct.shape
     return Loss(
-        num_questions=len(before),
-        original=rates[0],
-        exported=rates[1],
+        num_questions=num_questions,
+        num_samples=num_samples,
+        original=float(grids[0].rates.mean()),
+        exported=float(grids[1].rates.mean()),
         loss=Estimate(
             value=0.0 - found.difference, low=0.0 - found.ci_high, high=0.0 - found.ci_low
         ),
@@ -125,9 +127,10 @@ def _loss(before: Sequence[ScoredSample], after: Sequence[ScoredSample]) -> Loss
     )
 
 
-def _rate(outcomes: Sequence[bool]) -> Estimate:
-    rates = np.asarray(outcomes, dtype=np.float64)
-    low, high = clustered_interval(rates, 1)
+def _rate(outcomes: Sequence[Sequence[bool]]) -> Estimate:
+    """The share that is true, of the samples of each question."""
+    rates = np.asarray(outcomes, dtype=np.float64).mean(axis=1)
+    low, high = clustered_interval(rates, len(outcomes[0]))
     return Estimate(value=float(rates.mean()), low=low, high=high)
 
 
