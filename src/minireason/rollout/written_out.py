@@ -33,6 +33,7 @@ def is_common(model: PreTrainedModel) -> bool:
         and config.hidden_act == "silu"
         and (window is None or window >= config.max_position_embeddings)
         and not any(_is_wrapped(part) for part in model.modules())
+        and all(type(one) is nn.Parameter for one in model.parameters())  # and none quantised
     )
 
 
