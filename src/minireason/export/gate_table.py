@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -38,10 +39,19 @@ def verdict(gate: Gate) -> str:
     return "passed" if gate.is_passed else f"failed: {'; '.join(gate.failures)}"
 
 
+def show_gate(gate: Gate, console: Console) -> None:
+    """Print the table, and what it means: failures, doubts, and what to try."""
+    if rows(gate):
+        console.print(gate_table(gate))
+    lines = [f"gate {verdict(gate)}", *gate.doubts, *(f"try {line}" for line in gate.advice)]
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
 def gate_table(gate: Gate) -> Table:
     """A row a figure."""
     table = Table(
-        title=f"gate: {escape(verdict(gate))}",
+        title=f"export beside {escape(gate.original)}",
         caption="95 % intervals; loss in points, paired by question",
         box=box.SIMPLE_HEAD,
         show_edge=False,
