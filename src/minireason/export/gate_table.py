@@ -12,7 +12,7 @@ from rich.table import Table
 
 from minireason.evaluate.ladder import interval_text, percent
 from minireason.export.gate_result import Estimate, Gate, Loss, Responses
-from minireason.export.judging import points, size_text
+from minireason.export.judging import points
 
 ABSENT = "-"
 MIB = 1 << 20
@@ -52,7 +52,7 @@ def gate_table(gate: Gate) -> Table:
     """A row a figure."""
     table = Table(
         title=f"export beside {escape(gate.original)}",
-        caption="95 % intervals; loss in points, paired by question",
+        caption="(questions x samples); 95 % intervals; loss in points, paired by question",
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
@@ -113,13 +113,18 @@ def _accuracy(gate: Gate) -> list[Row]:
         found["all"] = gate.overall
     return [
         Row(
-            f"accuracy % ({name}, {size_text(one)})",
+            f"accuracy %, {name} ({_size(one)})",
             percent(one.original),
             percent(one.exported),
             _loss(one),
         )
         for name, one in found.items()
     ]
+
+
+def _size(one: Loss) -> str:
+    each = f" x {one.num_samples}" if one.num_samples > 1 else ""
+    return f"{one.num_questions:,}{each}"
 
 
 def _loss(one: Loss) -> str:
