@@ -11,7 +11,6 @@ import typer
 from minireason.errors import ExportError
 
 if TYPE_CHECKING:
-    from minireason.export.settings import ExportSettings
     from minireason.progress import Progress
 
 WANTED = [
@@ -23,6 +22,21 @@ WANTED = [
 Format = Literal["onnx", "gguf", "hf"]
 Bits = Literal["4", "8", "16", "32"]
 Target = Literal["cpu", "cuda", "directml", "npu"]
+
+Keep8Bit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep-8bit",
+        help="Projection that stays at 8 bits beside 4, `down_proj` first; repeatable.",
+    ),
+]
+IsGated = Annotated[bool, typer.Option(help="Measure the export beside its original.")]
+GateQuestions = Annotated[
+    int, typer.Option(min=0, help="Of each embedded benchmark, for the gate (0: all).")
+]
+MostLoss = Annotated[
+    float, typer.Option(help="Points of accuracy it may lose; ends with 1 beyond.")
+]
 
 
 def export(
@@ -48,18 +62,23 @@ def export(
     accuracy_level: Annotated[
         int, typer.Option(help="4 rounds activations to 8 bits inside a product, 1 does not.")
     ] = 4,
-    keep_8bit: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--keep-8bit",
-            help="Projection that stays at 8 bits beside 4, `down_proj` first; repeatable.",
-        ),
-    ] = None,
+    keep_8bit: Keep8Bit = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another export that is there.")
     ] = False,
+    gate: Keep8Bit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep-8bit",
+        help="Projection that stays at 8 bits beside 4, `down_proj` first; repeatable.",
+    ),
+]
+IsGated = True,
+    gate_questions: GateQuestions = 100,
+    most_loss: MostLoss = 2.0,
 ) -> None:
     """Export a model for small devices: ONNX, GGUF, or fewer bits."""
+    from minireason.export.card import write_card
     from minireason.export.run import export_model, size_of
     from minireason.export.settings import ExportSettings
     from minireason.progress import Progress
@@ -79,12 +98,28 @@ def export(
     began = time.monotonic()
     export_model(settings, folder, progress, model=name, overwrite=overwrite)
     progress.say(f"{size_of(folder) / 1e6:,.1f} MB in {time.monotonic() - began:.1f} s")
-    _gate(settings, folder, progress)
+    if gate:
+        _gate(source, folder, gate_questions, most_loss, progress)
+    else:
+        write_card(folder, source)
     typer.echo(f"try it: minireason chat {folder}")
 
 
-def _gate(settings: ExportSettings, out: Path, progress: Progress) -> None:
-    """Measure the export beside its original."""
+def _gate(
+    source: Path, folder: Path, num_questions: int, most_loss: float, progress: Progress
+) -> None:
+    """Measure the export beside its original; end with 1 where it fails."""
+    from rich.console import Console
+
+    from minireason.export.gate import gate_export
+    from minireason.export.gate_settings import GateSettings
+    from minireason.export.gate_table import show_gate
+
+    settings = GateSettings(num_questions=num_questions, most_loss=most_loss)
+    gate = gate_export(source, folder, settings, progress)
+    show_gate(gate, Console())
+    if gate.failures:
+        raise typer.Exit(1)
 
 
 def _source(model: str) -> tuple[Path, str]:
