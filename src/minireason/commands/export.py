@@ -66,14 +66,7 @@ def export(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another export that is there.")
     ] = False,
-    gate: Keep8Bit = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--keep-8bit",
-        help="Projection that stays at 8 bits beside 4, `down_proj` first; repeatable.",
-    ),
-]
-IsGated = True,
+    gate: IsGated = True,
     gate_questions: GateQuestions = 100,
     most_loss: MostLoss = 2.0,
 ) -> None:
