@@ -52,7 +52,7 @@ def export(
         list[str] | None,
         typer.Option(
             "--keep-8bit",
-            help="Projection that stays at 8 bits beside 4, `down_proj` first; repeatable.",
+            help="Projection that stays at 8 bits beside 4, as `down_proj`; repeatable.",
         ),
     ] = None,
     overwrite: Annotated[
