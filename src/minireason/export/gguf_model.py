@@ -17,7 +17,7 @@ import gguf
 import numpy as np
 
 from minireason.errors import ExportError
-from minireason.export.source import read_config
+from minireason.export.source import longest_context, read_config
 from minireason.export.weights import Floats, StoredTensor, stored_tensors
 from minireason.model.rope import REGIME_KEY
 
@@ -65,18 +65,14 @@ def describe(folder: Path, architectures: Mapping[str, str]) -> Described:
     arch = architectures[name]
     check(config, arch)
     stored = stored_tensors(folder)
-    regime = getattr(config, REGIME_KEY, None)
-    context = config.max_position_embeddings
-    if regime == "short":
-        context = config.rope_parameters["original_max_position_embeddings"]
     return Described(
         model_name(folder),
         arch,
         config,
         (*_rope_tensors(config), *_weights(config, arch, stored)),
         _precision({each.dtype for each in stored.values()}),
-        context,
-        regime,
+        longest_context(config),
+        getattr(config, REGIME_KEY, None),
     )
 
 

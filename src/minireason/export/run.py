@@ -14,7 +14,7 @@ from minireason.errors import ExportError
 from minireason.evaluate.settings import weights_hash
 from minireason.export.checks import check
 from minireason.export.settings import ExportSettings
-from minireason.export.source import CARRIED, read_config
+from minireason.export.source import CARRIED, longest_context, read_config
 from minireason.model.rope import REGIME_KEY
 from minireason.progress import Progress
 from minireason.runfolder import file_hash, remove, versions, write_json
@@ -86,7 +86,7 @@ def _wanted(settings: ExportSettings, model: str) -> Manifest:
         model=model,
         source={"model": model, "weights": weights_hash(settings.source)},
         quantization={SETTINGS: of_weights | {"keep_8bit": list(settings.keep_8bit)}},
-        context=int(config.max_position_embeddings),
+        context=longest_context(config),
         longrope_regime=getattr(config, REGIME_KEY, None),
     )
 
