@@ -23,6 +23,13 @@ Format = Literal["onnx", "gguf", "hf"]
 Bits = Literal["4", "8", "16", "32"]
 Target = Literal["cpu", "cuda", "directml", "npu"]
 
+Keep8Bit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep-8bit",
+        help="Projection that stays at 8 bits beside 4, `down_proj` first; repeatable.",
+    ),
+]
 IsGated = Annotated[bool, typer.Option(help="Measure the export beside its original.")]
 GateQuestions = Annotated[
     int, typer.Option(min=0, help="Of each embedded benchmark, for the gate (0: all).")
@@ -55,13 +62,7 @@ def export(
     accuracy_level: Annotated[
         int, typer.Option(help="4 rounds activations to 8 bits inside a product, 1 does not.")
     ] = 4,
-    keep_8bit: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--keep-8bit",
-            help="Projection that stays at 8 bits beside 4, `down_proj` first; repeatable.",
-        ),
-    ] = None,
+    keep_8bit: Keep8Bit = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another export that is there.")
     ] = False,
