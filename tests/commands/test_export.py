@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from minireason.edge.manifest import read_manifest
+from minireason.model.source import TINY_FOLDER
 
 
 def test_a_model_is_exported_under_its_name_and_one_is_told_how_to_try_it(
@@ -37,9 +38,9 @@ def test_the_options_reach_the_export(command, tmp_path):
     assert (made["bits"]["down_proj"], made["bits"]["qkv_proj"]) == (8, 4)
 
 
-def test_a_run_folder_is_exported_by_its_last_rung(command, base, tmp_path):
+def test_a_run_folder_is_exported_by_its_last_rung(command, tmp_path):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "sft").symlink_to(base)
+    (tmp_path / "run" / "sft").symlink_to(TINY_FOLDER)
     arguments = ["--format", "hf", "--bits", "16", "--out", tmp_path / "out"]
     code, _, err = command("export", tmp_path / "run", "--no-gate", *arguments)
     assert code == 0, err
