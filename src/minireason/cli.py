@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -26,9 +25,6 @@ from minireason.options import Overrides, RecipePath
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# Where torchao is installed, transformers imports it, and it says what it has no kernels for.
-for noisy in ("torchao", "torch.utils._pytree"):
-    logging.getLogger(noisy).setLevel(logging.ERROR)
 
 INTERRUPTED = 130
 

@@ -11,7 +11,7 @@ from minireason.errors import ExportError, MissingError
 from minireason.export.hf import export_hf
 from minireason.export.run import export_model
 from minireason.export.settings import ExportSettings
-from minireason.inference.resolve import open_embedded
+from minireason.inference.resolve import open_local
 from minireason.progress import Progress
 from minireason.rollout.request import Request
 from minireason.rollout.sampling import SamplingParams
@@ -66,7 +66,7 @@ def test_8_bits_round_each_row_as_a_slow_reference_does(tiny, tmp_path):
 
 def test_8_bits_are_sampled_by_the_embedded_engine_as_transformers_does(tiny, tmp_path):
     export_model(ExportSettings(tiny, "hf", 8), tmp_path / "out", Progress(is_quiet=True))
-    backend = open_embedded(str(tmp_path / "out"), device="cpu", max_batch=1)
+    backend = open_local(str(tmp_path / "out"), device="cpu", max_batch=1)
     ids = backend.chat.prompt_ids([{"role": "user", "content": "What is 12 + 30?"}])
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
     expected = model.generate(torch.tensor([ids]), max_new_tokens=40, do_sample=False)[0]

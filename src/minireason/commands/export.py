@@ -27,7 +27,7 @@ Keep8Bit = Annotated[
     list[str] | None,
     typer.Option(
         "--keep-8bit",
-        help="Projection that stays at 8 bits beside 4, `down_proj` first; repeatable.",
+        help="Projection that stays at 8 bits beside 4, as `down_proj`; repeatable.",
     ),
 ]
 IsGated = Annotated[bool, typer.Option(help="Measure the export beside its original.")]
