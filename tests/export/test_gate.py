@@ -63,7 +63,7 @@ def test_garbage_fails_and_is_asked_nothing_more(gate, noisy):
     found = gate(noisy(100.0))
     assert found.failures[0].startswith("garbage: ")
     assert found.agreement is None and found.overall is None
-    assert "--bits 16" in found.advice[0]
+    assert "--bits 32" in found.advice[0]
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])

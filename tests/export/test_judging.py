@@ -132,4 +132,5 @@ def test_what_a_format_does_not_have_is_not_advised():
     for form in ("gguf", "hf"):
         found = advice_of(format=form)
         assert "--block-size" not in found and "--keep-8bit" not in found and "--bits 8" in found
-    assert "--bits 16" in advice_of(bits=8) and "defect" in advice_of(bits=16)
+    assert "--bits 16" in advice_of(bits=8, format="gguf") and "defect" in advice_of(bits=16)
+    assert "--bits 32" in advice_of(bits=8)  # ONNX for a CPU has no 16
