@@ -36,11 +36,14 @@ class BesideTeacher(torch.nn.Module):
         with torch.no_grad():
             taught_ND = target_states(teacher, batch)
         states_ND = target_states(self.model, batch)
-        weights = [model.get_output_embeddings().weight for model in (teacher, self.model)]
+        taught_VD = teacher.get_output_embeddings().weight.detach()
+        weight_VD = self.model.get_output_embeddings().weight
         form = declared_form(self.model.config)
         parts = zip(taught_ND.split(TOKENS), states_ND.split(TOKENS), strict=True)
         divergences = [
-            checkpoint(divergence, *part, *weights, form, temperature, use_reentrant=False)
+            checkpoint(
+                divergence, *part, taught_VD, weight_VD, form, temperature, use_reentrant=False
+            )
             for part in parts
         ]
         return -torch.cat(divergences), None
