@@ -29,5 +29,9 @@ class SamplingError(MinireasonError, ValueError):
     """A sampling request cannot be served, for example a prompt longer than the context."""
 
 
+class ExportError(MinireasonError, ValueError):
+    """A model cannot be exported as asked, or what was made of it is not what was asked."""
+
+
 class Preempted(KeyboardInterrupt):
     """The machine asks the run to end (SIGTERM): what is done is kept, and it goes on later."""

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from runtimes import ModelRuntime
 from transformers import AutoModelForCausalLM
 
 from minireason.edge.engine import EdgeEngine
@@ -11,31 +12,6 @@ from minireason.rollout.engine import Engine
 from minireason.rollout.request import Request
 from minireason.rollout.sampling import SamplingParams
 from minireason.rollout.stopping import Reader
-
-
-class ModelRuntime:
-    """transformers' model as a runtime, with a forward pass over everything for each token."""
-
-    def __init__(self, model, max_batch, max_length):
-        self.model, self.max_batch, self.max_length = model, max_batch, max_length
-        self.vocab_size, self.places, self.most = model.config.vocab_size, {}, 0
-
-    def begin(self, place, prompt_ids, max_length):
-        assert place not in self.places
-        self.places[place], self.most = list(prompt_ids), max(self.most, len(self.places) + 1)
-        return self.logits(prompt_ids)[-1]
-
-    def step(self, tokens):
-        for place, token in tokens.items():
-            self.places[place].append(token)
-        return {place: self.logits(self.places[place])[-1] for place in tokens}
-
-    def end(self, place):
-        self.places.pop(place, None)
-
-    def logits(self, ids):
-        with torch.no_grad():
-            return self.model(input_ids=torch.tensor([ids])).logits[0].numpy().astype(np.float32)
 
 
 @pytest.fixture(scope="module")

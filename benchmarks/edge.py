@@ -1,0 +1,331 @@
+"""Exports beside transformers on one CPU: tokens a second, time to open, memory, size, accuracy.
+
+    python benchmarks/edge.py --run runs/tiny [--out exports] [--only speed accuracy]
+        [--threads 1 2] [--rounds 5] [--samples 4] [--sides onnx-4 gguf-4 ...]
+
+RUN is a finished run; the model of its last stage is exported into OUT (what is there is used) and
+measured beside itself under transformers in float32 and, by torchao, with 8-bit weights. Sides
+whose runtime is not installed are left out.
+
+    speed     one sequence at a time, greedy, `--tokens` tokens behind each of four of the run's
+              benchmark questions, without a stop, each round in a process of its own: from the
+              process's own clock. `generate` is transformers' own; `loop` calls the model for each
+              token with its cache, which is what generate does without its bookkeeping
+    accuracy  the embedded benchmarks, `--samples` answers a question at temperature 0.6 and top-p
+              0.95, with the seeds of the original's; the difference is paired by question
+
+The sides take turns, in another order each round. A number is the median over the rounds, a ratio
+the median of the rounds' ratios with its range.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from turns import Run, child, in_turns, over
+
+PEERS = {
+    "transformers float32, generate": ("generate", ""),
+    "transformers float32, loop": ("loop", ""),
+    "transformers int8 (torchao), generate": ("generate", "hf-8"),
+}
+BEFORE = "transformers float32, generate"
+QUESTIONS = ("What is 17 + 28?", "Tom has 12 apples and gives 5 away. How many are left?")
+QUESTIONS += ("Compute 3 * (14 - 6).", "What is the remainder of 100 divided by 7?")
+
+
+class Side(NamedTuple):
+    """An export: how it is made, and what must be installed."""
+
+    format: str
+    bits: int
+    needs: str
+    keep_8bit: tuple[str, ...] = ()
+
+
+SIDES = {
+    "hf-8": Side("hf", 8, "torchao"),
+    "onnx-4": Side("onnx", 4, "onnxruntime_genai"),
+    "onnx-4-down8": Side("onnx", 4, "onnxruntime_genai", ("down_proj",)),
+    "onnx-8": Side("onnx", 8, "onnxruntime_genai"),
+    "onnx-32": Side("onnx", 32, "onnxruntime_genai"),
+    "gguf-4": Side("gguf", 4, "llama_cpp"),
+    "gguf-8": Side("gguf", 8, "llama_cpp"),
+    "gguf-16": Side("gguf", 16, "llama_cpp"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("exports"))
+    parser.add_argument("--only", nargs="+", default=["speed", "accuracy"])
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=[*SIDES])
+    parser.add_argument("--also", nargs="*", type=Path, default=[], help="folders of other exports")
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tokens", type=int, default=200)
+    parser.add_argument("--samples", type=int, default=4)
+    arguments = parser.parse_args()
+    from minireason.inference.resolve import model_folder
+
+    model = Path(model_folder(str(arguments.run)))
+    exports = {name: exported(name, model, arguments.out) for name in arguments.sides}
+    exports |= {folder.name: folder for folder in arguments.also}
+    exports = {name: folder for name, folder in exports.items() if folder is not None}
+    if "speed" in arguments.only:
+        for threads in arguments.threads:
+            show(speed(model, exports, threads, arguments))
+    if "accuracy" in arguments.only:
+        show(accuracy(model, exports, arguments))
+
+
+def show(lines: Iterator[str]) -> None:
+    print(flush=True)
+    for line in lines:
+        print(line, flush=True)
+
+
+def exported(name: str, model: Path, out: Path) -> Path | None:
+    """The export of this name, made where it is not there."""
+    from minireason.export.run import export_model
+
+    from minireason.edge.manifest import is_export
+    from minireason.export.settings import ExportSettings
+    from minireason.progress import Progress
+
+    side, folder = SIDES[name], out / name
+    if find_spec(side.needs) is None:
+        print(f"{name} is left out: {side.needs} is not installed", file=sys.stderr)
+        return None
+    if not is_export(folder):
+        settings = ExportSettings(model, side.format, side.bits, keep_8bit=side.keep_8bit)
+        export_model(settings, folder, Progress())
+    return folder
+
+
+def speed(
+    model: Path, exports: dict[str, Path], threads: int, arguments: argparse.Namespace
+) -> Iterator[str]:
+    sides: dict[str, Run] = {
+        name: {"how": how, "folder": str(exports[of] if of else model)}
+        for name, (how, of) in PEERS.items()
+        if not of or of in exports
+    }
+    sides["ours, embedded float32"] = {"how": "ours", "folder": str(model)}
+    sides |= {
+        name: {"how": "ours", "folder": str(folder)}
+        for name, folder in exports.items()
+        if name != "hf-8"
+    }
+    common = {"threads": threads, "tokens": arguments.tokens, "model": str(model)}
+
+    def measure(name: str, _: int) -> Run:
+        return child(__file__, sides[name] | common)
+
+    found, load = in_turns([*sides], arguments.rounds, measure)
+    peer = [one["tokens_per_s"] for one in found[BEFORE]]
+    yield f"threads {threads}, load {load}"
+    columns = ["side", "weights MB", "tokens/s", f"/ {BEFORE}", "first token ms", "open s"]
+    columns += ["peak MB", "equal before"]
+    yield f"| {' | '.join(columns)} |"
+    yield "|---" * len(columns) + "|"
+    for name, rounds in found.items():
+        rates = [one["tokens_per_s"] for one in rounds]
+        cells = [name, f"{weight_bytes(Path(sides[name]['folder'])) / 1e6:.2f}"]
+        cells += [f"{statistics.median(rates):,.0f}", over(rates, peer)]
+        cells += [
+            f"{1000 * middle(rounds, 'first_token_s'):.1f}",
+            f"{middle(rounds, 'open_s'):.2f}",
+        ]
+        cells += [f"{middle(rounds, 'peak_bytes') / 1e6:.0f}"]
+        cells += [f"{share_equal(rounds[0], found[BEFORE][0]):.0%}"]
+        yield f"| {' | '.join(cells)} |"
+
+
+def middle(rounds: Sequence[Run], name: str) -> float:
+    return statistics.median(one[name] for one in rounds)
+
+
+def share_equal(mine: Run, other: Run) -> float:
+    """The mean share of a sequence's tokens before the first that differs."""
+    shares = []
+    for ours, theirs in zip(mine["sequences"], other["sequences"], strict=True):
+        pairs = list(zip(ours, theirs, strict=True))
+        first = next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
+        shares.append(first / len(pairs))
+    return statistics.mean(shares)
+
+
+def weight_bytes(folder: Path) -> int:
+    patterns = ("*.safetensors", "*.onnx", "*.onnx.data", "*.gguf")
+    return sum(path.stat().st_size for one in patterns for path in folder.glob(one))
+
+
+def accuracy(model: Path, exports: dict[str, Path], arguments: argparse.Namespace) -> Iterator[str]:
+    from minireason.evaluate.compare import compare
+
+    folder = arguments.out / "accuracy"
+    original = samples(model, folder / "original", arguments.samples)
+    yield f"{arguments.samples} answers a question"
+    yield f"| side | {' | '.join(original)} | all, less than the original |"
+    yield "|---" * (len(original) + 2) + "|"
+    yield f"| original | {' | '.join(rate(found) for found in original.values())} | |"
+    for name, export in exports.items():
+        mine = samples(export, folder / name, arguments.samples)
+        lost = compare(everything(mine), everything(original))
+        points = [100 * value for value in (lost.difference, lost.ci_low, lost.ci_high)]
+        cells = [name, *map(rate, mine.values()), "{:.1f} [{:.1f}, {:.1f}]".format(*points)]
+        yield f"| {' | '.join(cells)} |"
+
+
+def everything(side: dict[str, list[Any]]) -> list[Any]:
+    return [one for found in side.values() for one in found]
+
+
+def rate(found: Sequence[Any]) -> str:
+    return f"{100 * statistics.mean(one.verdict == 'correct' for one in found):.1f}"
+
+
+def samples(model: Path, folder: Path, count: int) -> dict[str, list[Any]]:
+    """Of each benchmark; what is there already is not asked again."""
+    from minireason.commands.evaluate import EMBEDDED, Engine, Questions, measure, open_model
+    from minireason.evaluate.sample import ScoredSample
+    from minireason.evaluate.sampling import Sampling
+    from minireason.progress import Progress
+    from minireason.records import read_records
+    from minireason.rollout.sampling import SamplingParams
+
+    opened = open_model(str(model), Engine("auto", "float32", 1, 32))
+    sampling = Sampling(count, SamplingParams(max_tokens=320))
+    measure(opened, Questions(EMBEDDED, 0, None, False, "published"), sampling, folder, Progress())
+    return {
+        name: read_records(folder / "samples" / f"{name}.parquet", ScoredSample)
+        for name in EMBEDDED
+    }
+
+
+# In a process of its own.
+
+Generate = Callable[[list[int], int], list[int]]
+
+
+def run_child(run: Run) -> None:
+    started = time.perf_counter()
+    generate = OPENERS[run["how"]](Path(run["folder"]), run["threads"])
+    open_s = time.perf_counter() - started
+    prompts = prompt_ids(Path(run["model"]))
+    generate(prompts[0], 8)
+    first, took, sequences = [], 0.0, []
+    for prompt in prompts:
+        started = time.perf_counter()
+        generate(prompt, 1)
+        first.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        sequences.append(generate(prompt, run["tokens"]))
+        took += time.perf_counter() - started
+    print(
+        json.dumps(
+            {
+                "tokens_per_s": sum(map(len, sequences)) / took,
+                "first_token_s": statistics.median(first),
+                "open_s": open_s,
+                "peak_bytes": peak_bytes(),
+                "sequences": sequences,
+            }
+        )
+    )
+
+
+def prompt_ids(model: Path) -> list[list[int]]:
+    """The questions by the original's tokenizer, without importing torch."""
+    from minireason.edge.tokenizer import FolderTokenizer
+    from minireason.model.chat import Chat
+
+    tokenizer: Any = FolderTokenizer(model)
+    chat = Chat(tokenizer)
+    return [chat.prompt_ids([{"role": "user", "content": question}]) for question in QUESTIONS]
+
+
+def open_ours(folder: Path, threads: int) -> Generate:
+    from minireason.inference.resolve import open_local
+    from minireason.rollout.request import Request
+    from minireason.rollout.sampling import SamplingParams
+
+    engine = open_local(str(folder), max_batch=1, threads=threads).engine
+
+    def generate(prompt: list[int], count: int) -> list[int]:
+        params = SamplingParams(temperature=0.0, max_tokens=count, min_tokens=count)
+        return engine.generate([Request(prompt, params)])[0].token_ids
+
+    return generate
+
+
+def open_generate(folder: Path, threads: int) -> Generate:
+    import torch
+
+    model = transformers_model(folder, threads)
+
+    def generate(prompt: list[int], count: int) -> list[int]:
+        ids = torch.tensor([prompt])
+        options = {"min_new_tokens": count, "max_new_tokens": count, "do_sample": False}
+        found = model.generate(ids, attention_mask=torch.ones_like(ids), **options)
+        return found[0, len(prompt) :].tolist()
+
+    return generate
+
+
+def open_loop(folder: Path, threads: int) -> Generate:
+    import torch
+
+    model = transformers_model(folder, threads)
+    stops = model.generation_config.eos_token_id
+
+    def generate(prompt: list[int], count: int) -> list[int]:
+        found: list[int] = []
+        ids, cache = torch.tensor([prompt]), None
+        while len(found) < count:
+            output = model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            cache, logits = output.past_key_values, output.logits[0, -1]
+            if len(found) + 1 < count:
+                logits[stops] = -torch.inf
+            found.append(int(logits.argmax()))
+            ids = torch.tensor([found[-1:]])
+        return found
+
+    return generate
+
+
+def transformers_model(folder: Path, threads: int) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(False)
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def peak_bytes() -> int:
+    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    (kib,) = (int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    return kib * 1024
+
+
+OPENERS = {"ours": open_ours, "generate": open_generate, "loop": open_loop}
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        run_child(json.loads(sys.argv[2]))
+    else:
+        main()

@@ -1,0 +1,115 @@
+"""The command `minireason export`: a model into files that small devices run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from minireason.errors import ExportError
+
+if TYPE_CHECKING:
+    from minireason.export.settings import ExportSettings
+    from minireason.progress import Progress
+
+WANTED = [
+    *("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json"),
+    *("tokenizer*", "*.jinja", "special_tokens_map.json", "adapter_config.json"),
+]
+"""What is downloaded of a model on the hub: no pickles, no code."""
+
+Format = Literal["onnx", "gguf", "hf"]
+Bits = Literal["4", "8", "16", "32"]
+Target = Literal["cpu", "cuda", "directml", "npu"]
+
+
+def export(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A model folder, a run folder (its last rung), `tiny`, or a hub id, which is "
+            "downloaded."
+        ),
+    ],
+    format: Annotated[
+        Format,
+        typer.Option("--format", help="ONNX Runtime GenAI, llama.cpp, or transformers."),
+    ],
+    bits: Annotated[Bits, typer.Option(help="Of a weight; see docs/export.md.")] = "4",
+    target: Annotated[Target, typer.Option(help="What it runs on; of ONNX.")] = "cpu",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write (exports/NAME-FORMAT-BITS).")
+    ] = None,
+    block_size: Annotated[
+        int, typer.Option(help="Weights that share a scale: 16, 32, 64, 128 or 256.")
+    ] = 32,
+    accuracy_level: Annotated[
+        int, typer.Option(help="4 rounds activations to 8 bits inside a product, 1 does not.")
+    ] = 4,
+    keep_8bit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep-8bit",
+            help="Projection that stays at 8 bits beside 4, `down_proj` first; repeatable.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another export that is there.")
+    ] = False,
+) -> None:
+    """Export a model for small devices: ONNX, GGUF, or fewer bits."""
+    from minireason.export.run import export_model, size_of
+    from minireason.export.settings import ExportSettings
+    from minireason.progress import Progress
+
+    progress = Progress()
+    source, name = _source(model)
+    settings = ExportSettings(
+        source=source,
+        format=format,
+        bits=_bits(bits),
+        target=target,
+        block_size=block_size,
+        accuracy_level=accuracy_level,
+        keep_8bit=tuple(dict.fromkeys(keep_8bit or ())),
+    )
+    folder = out or Path("exports") / f"{name.replace('/', '-')}-{format}-{bits}"
+    began = time.monotonic()
+    export_model(settings, folder, progress, model=name, overwrite=overwrite)
+    progress.say(f"{size_of(folder) / 1e6:,.1f} MB in {time.monotonic() - began:.1f} s")
+    _gate(settings, folder, progress)
+    typer.echo(f"try it: minireason chat {folder}")
+
+
+def _gate(settings: ExportSettings, out: Path, progress: Progress) -> None:
+    """Measure the export beside its original."""
+
+
+def _source(model: str) -> tuple[Path, str]:
+    """The folder of a model and its name."""
+    from minireason.export.run import name_of
+    from minireason.inference.resolve import model_folder
+
+    found = model_folder(model)
+    folder = Path(found)
+    if folder.is_dir():
+        return folder, name_of(folder)
+    return _downloaded(found), found
+
+
+def _downloaded(hub_id: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=WANTED))
+    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
+        said = str(error).strip().partition("\n")[0]
+        raise ExportError(f"cannot download {hub_id}: {said}; give a folder") from error
+
+
+def _bits(bits: Bits) -> Literal[4, 8, 16, 32]:
+    numbers: dict[Bits, Literal[4, 8, 16, 32]] = {"4": 4, "8": 8, "16": 16, "32": 32}
+    return numbers[bits]

@@ -1,0 +1,86 @@
+"""Asking a model the gate's questions, with the token ids that the comparison needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from minireason.evaluate.benchmarks import Asked, benchmark_folder, open_benchmark
+from minireason.evaluate.sample import ScoredSample, score
+from minireason.evaluate.sampling import Sampling
+from minireason.export.gate_settings import GateSettings
+from minireason.inference.backend import Response, Turn
+from minireason.inference.thinking import with_begin
+from minireason.messages import prompt_messages
+from minireason.progress import Progress
+from minireason.records import Question
+from minireason.rollout.request import Completion
+from minireason.seeding import derive_seed
+from minireason.verify.verifier import Verifier
+
+if TYPE_CHECKING:
+    from minireason.inference.local import LocalBackend
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A judged response as token ids; the stop token is among them where there is one."""
+
+    prompt_ids: Sequence[int]
+    token_ids: Sequence[int]
+    sample: ScoredSample
+
+
+def open_questions(settings: GateSettings) -> list[Asked]:
+    """The benchmarks of the gate. Raises as `open_benchmark`."""
+    return [
+        open_benchmark(
+            name,
+            settings.num_questions,
+            settings.seed,
+            folder=benchmark_folder(settings.data),
+            allow_hub=settings.allow_hub,
+        )
+        for name in settings.benchmarks
+    ]
+
+
+def answer(
+    backend: LocalBackend,
+    benchmarks: Sequence[Asked],
+    sampling: Sampling,
+    verifier: Verifier,
+    progress: Progress,
+) -> list[Answer]:
+    """The answers to all questions, sample by sample in their order; all are asked at once."""
+    jobs = [
+        (one, question, index)
+        for one in benchmarks
+        for question in one.questions
+        for index in range(sampling.num_samples)
+    ]
+    requests = [backend.request(_turn(*job, sampling)) for job in jobs]
+    num_done = num_tokens = 0
+    with progress.track(backend.name) as advance:
+
+        def count(_: int, completion: Completion) -> None:
+            nonlocal num_done, num_tokens
+            num_done, num_tokens = num_done + 1, num_tokens + len(completion.token_ids)
+            advance(num_done, len(jobs), f"{num_tokens:,} tokens")
+
+        completions = backend.engine.generate(requests, count)
+    is_inside = backend.starts_thinking()
+    answers = []
+    for (one, question, index), request, done in zip(jobs, requests, completions, strict=True):
+        text = with_begin(backend.chat.decode(done.token_ids), is_inside)
+        response = Response(text, done.finish_reason, len(done.token_ids))
+        sample = score(one, question, index, response, verifier)
+        answers.append(Answer(request.prompt_ids, done.token_ids, sample))
+    return answers
+
+
+def _turn(asked: Asked, question: Question, index: int, sampling: Sampling) -> Turn:
+    messages = prompt_messages(replace(question, text=asked.text(question)))
+    seed = derive_seed(sampling.params.seed, question.id, index)
+    return Turn(messages, replace(sampling.params, seed=seed))

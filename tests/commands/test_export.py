@@ -1,0 +1,82 @@
+"""The command line of exports."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from minireason.edge.manifest import read_manifest
+
+
+def test_a_model_is_exported_under_its_name_and_one_is_told_how_to_try_it(
+    command, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command("export", "tiny", "--format", "onnx")
+    assert code == 0, err
+    assert out == "try it: minireason chat exports/model-tiny-onnx-4\n"
+    assert "exporting model/tiny as onnx, 4 bits" in err and " MB in " in err
+    made = read_manifest(tmp_path / "exports" / "model-tiny-onnx-4")
+    assert (made.model, made.bits, made.target) == ("model/tiny", 4, "cpu")
+    _, _, err = command("export", "tiny", "--format", "onnx")
+    assert "is there already" in " ".join(err.split())
+
+
+def test_the_options_reach_the_export(command, tmp_path):
+    options = ["--block-size", "64", "--accuracy-level", "1", "--out", tmp_path / "out"]
+    kept = ["--keep-8bit", "down_proj", "--keep-8bit", "o_proj", "--keep-8bit", "down_proj"]
+    code, _, err = command("export", "tiny", "--format", "onnx", *options, *kept)
+    assert code == 0, err
+    made = read_manifest(tmp_path / "out").quantization
+    assert made["settings"] == {
+        "block_size": 64,
+        "accuracy_level": 1,
+        "keep_8bit": ["down_proj", "o_proj"],
+    }
+    assert (made["bits"]["down_proj"], made["bits"]["qkv_proj"]) == (8, 4)
+
+
+def test_a_run_folder_is_exported_by_its_last_rung(command, base, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "sft").symlink_to(base)
+    arguments = ["--format", "hf", "--bits", "16", "--out", tmp_path / "out"]
+    code, _, err = command("export", tmp_path / "run", *arguments)
+    assert code == 0, err
+    assert read_manifest(tmp_path / "out").format == "hf"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["tiny", "--format", "onnx", "--bits", "16"], "--bits is 16; ONNX for cpu takes 4, 8, 32"),
+        (["nowhere", "--format", "hf"], "model folder nowhere does not exist"),
+        (["tiny", "--format", "onnx", "--keep-8bit", "all"], "--keep-8bit is 'all'; it must be"),
+        (["owner/name", "--format", "onnx"], "cannot download owner/name: "),
+    ],
+)
+def test_what_cannot_be_exported_is_one_line(arguments, said, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = command("export", *arguments)
+    assert code == 2
+    assert err.startswith("error: ") and said in err and err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_format_must_be_given(command):
+    code, _, err = command("export", "tiny")
+    assert code == 2 and "--format" in err
+
+
+def test_help_imports_no_torch(tmp_path):
+    code = "import sys; from minireason.cli import main\ntry: main()\nfinally: "
+    code += "print(sorted({'torch', 'transformers', 'onnx'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "export", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "TERM": "dumb"},
+    )
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+    assert "--keep-8bit" in done.stdout

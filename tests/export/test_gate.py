@@ -1,0 +1,153 @@
+import json
+
+import numpy as np
+import pytest
+
+from minireason.edge.manifest import read_manifest
+from minireason.errors import DataError
+from minireason.export.agreement import BrokenError
+from minireason.export.gate import (
+    compare_export,
+    gate_export,
+    measure_reference,
+    run_gate,
+    why_not_run,
+)
+from minireason.export.gate_result import Gate
+from minireason.model.chat import Chat
+from minireason.progress import Progress
+from minireason.runfolder import write_json
+
+QUIET = Progress(is_quiet=True)
+
+
+@pytest.fixture
+def gate(base, exported, settings, runs_as):
+    def run(change=lambda logits: logits, asked=settings, **how):
+        runs_as(change, **how)
+        return run_gate(base, exported, asked, QUIET)
+
+    return run
+
+
+def test_the_same_model_loses_nothing(gate):
+    found = gate()
+    assert found.is_passed and not found.failures and not found.advice
+    assert found.agreement.num_identical == found.agreement.num_responses == 8
+    assert found.agreement.before_difference.value == 1
+    assert found.following.num_agreed == found.following.num_tokens
+    assert found.following.distance.value < 1e-5 and found.following.kl.value < 1e-8
+    assert found.overall.loss.value == found.benchmarks["embedded-choice"].loss.value == 0
+    assert found.original_responses == found.exported_responses
+
+
+def test_every_token_of_the_original_is_followed(gate):
+    found = gate()
+    mean = found.original_responses.mean_tokens
+    assert found.following.num_tokens == round(8 * mean)
+
+
+def test_a_gate_survives_json(gate):
+    found = gate()
+    assert Gate.model_validate(json.loads(json.dumps(found.model_dump(mode="json")))) == found
+
+
+def test_noise_shows_in_the_distance_before_it_shows_in_the_tokens(gate, noisy):
+    found = gate(noisy(0.01))
+    assert 1e-4 < found.following.distance.value < 0.05
+    assert 0 < found.following.kl.value < 1e-3
+    assert found.following.argmax.value > 0.9
+
+
+def test_garbage_fails_and_is_asked_nothing_more(gate, noisy):
+    found = gate(noisy(100.0))
+    assert found.failures[0].startswith("garbage: ")
+    assert found.agreement is None and found.overall is None
+    assert "--bits 16" in found.advice[0]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_logits_that_are_not_finite_fail(gate, wrong):
+    def change(logits):
+        logits[-1, 3] = wrong
+        return logits
+
+    found = gate(change)
+    assert "logits of the export are not finite" in found.failures[0]
+    assert found.following is None and found.exported_footprint is not None
+
+
+def test_an_export_that_does_not_load_fails(gate, exported, footprint):
+    def cost(folder):
+        if folder == exported:
+            raise BrokenError("no such file: model.onnx.data")
+        return footprint
+
+    found = gate(cost=cost)
+    assert found.failures == ("no such file: model.onnx.data",)
+    assert found.exported_footprint is None and found.original_footprint is not None
+    assert not found.is_passed
+
+
+def test_a_loss_beyond_the_limit_fails_with_what_to_try(gate, changed):
+    found = gate(asked=changed(most_loss=-1.0))
+    assert found.failures[0].startswith("accuracy: loss 0.0 points [")
+    assert found.advice[0].startswith("--keep-8bit down_proj")
+
+
+def test_another_chat_template_fails(gate, tokenizer):
+    class Curt(Chat):
+        def prompt_ids(self, messages):
+            return super().prompt_ids(messages)[1:]
+
+    found = gate(chat=Curt(tokenizer))
+    assert "makes other token ids of 8 of 8 prompts" in " ".join(found.failures)
+
+
+def test_samples_are_judged_where_they_are_asked_for(gate, changed):
+    found = gate(asked=changed(num_samples=3, num_questions=4))
+    assert (found.overall.num_questions, found.overall.num_samples) == (4, 3)
+    assert found.original_responses.num_responses == 12
+    assert found.agreement.num_responses == 4
+    assert found.overall.loss.value == 0  # the same seeds
+
+
+def test_one_reference_serves_several_exports(base, exported, settings, runs_as, noisy):
+    runs_as()
+    reference = measure_reference(base, settings, QUIET)
+    first = compare_export(reference, exported, QUIET)
+    runs_as(noisy(0.5))
+    second = compare_export(reference, exported, QUIET)
+    assert first.original_responses == second.original_responses
+    assert first.following.kl.value < second.following.kl.value
+
+
+def test_an_export_of_another_model_is_refused(base, exported, settings, runs_as):
+    manifest = read_manifest(exported)
+    other = manifest.model_copy(update={"source": {"model": "x", "weights": "0" * 64}})
+    write_json(exported / "export.json", other.model_dump(mode="json"))
+    runs_as()
+    with pytest.raises(DataError, match="made from runs/base with other weights"):
+        run_gate(base, exported, settings, QUIET)
+
+
+def test_a_target_that_is_not_here_is_not_run_and_does_not_fail(base, exported, settings):
+    manifest = read_manifest(exported).model_copy(update={"target": "npu"})
+    write_json(exported / "export.json", manifest.model_dump(mode="json"))
+    found = gate_export(base, exported, settings, QUIET)
+    assert "for npu, which is not here" in found.not_run
+    assert not found.failures and not found.is_passed
+    assert "It has not been run on npu" in (exported / "README.md").read_text()
+
+
+def test_a_package_that_is_not_installed_is_named(exported, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "pip install 'minireason[onnx]'" in why_not_run(read_manifest(exported))
+
+
+def test_the_gate_is_stored_in_the_manifest_and_the_card(base, exported, settings, runs_as):
+    runs_as()
+    found = gate_export(base, exported, settings, QUIET)
+    assert Gate.model_validate(read_manifest(exported).gate) == found
+    assert read_manifest(exported).quantization["method"] == "rtn"
+    assert "**The gate passed.**" in (exported / "README.md").read_text()
