@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,6 +24,7 @@ WANTED = [
 Format = Literal["onnx", "gguf", "hf"]
 Bits = Literal["4", "8", "16", "32"]
 Target = Literal["cpu", "cuda", "directml", "npu"]
+Method = Literal["gptq", "qat"]
 
 
 def export(
@@ -55,6 +57,14 @@ def export(
             help="Projection that stays at 8 bits beside 4, `down_proj` first; repeatable.",
         ),
     ] = None,
+    calibrate: Annotated[
+        Method | None,
+        typer.Option(help="Fit the weights to 4-bit rounding first, on the model's own rollouts."),
+    ] = None,
+    calibration_data: Annotated[
+        str,
+        typer.Option(help="Questions for it: a run folder (default: the model's), or a file."),
+    ] = "",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another export that is there.")
     ] = False,
@@ -75,8 +85,12 @@ def export(
         accuracy_level=accuracy_level,
         keep_8bit=tuple(dict.fromkeys(keep_8bit or ())),
     )
-    folder = out or Path("exports") / f"{name.replace('/', '-')}-{format}-{bits}"
+    ending = f"-{calibrate}" if calibrate else ""
+    folder = out or Path("exports") / f"{name.replace('/', '-')}-{format}-{bits}{ending}"
     began = time.monotonic()
+    if calibrate:
+        data = calibration_data or _run_of(model, source)
+        settings = _calibrated(settings, calibrate, data, folder, progress, name)
     export_model(settings, folder, progress, model=name, overwrite=overwrite)
     progress.say(f"{size_of(folder) / 1e6:,.1f} MB in {time.monotonic() - began:.1f} s")
     _gate(settings, folder, progress)
@@ -85,6 +99,33 @@ def export(
 
 def _gate(settings: ExportSettings, out: Path, progress: Progress) -> None:
     """Measure the export beside its original."""
+
+
+def _run_of(model: str, source: Path) -> str:
+    """The run folder that the model is of."""
+    for folder in (Path(model).expanduser(), source.parent):
+        if (folder / "questions").is_dir():
+            return str(folder)
+    raise ExportError(
+        f"{model} is not of a run folder, whose questions it could be calibrated on; give "
+        "--calibration-data RUN, or a file of questions"
+    )
+
+
+def _calibrated(
+    settings: ExportSettings,
+    method: Method,
+    data: str,
+    folder: Path,
+    progress: Progress,
+    name: str,
+) -> ExportSettings:
+    """The settings with the calibrated model, which is left beside the export, as their source."""
+    from minireason.export.calibration.run import CalibrationSettings, calibrated
+
+    beside = folder.with_name(f"{folder.name}-weights")
+    how = CalibrationSettings(method)
+    return replace(settings, source=calibrated(settings, data, beside, progress, how, model=name))
 
 
 def _source(model: str) -> tuple[Path, str]:

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from transformers import Phi3ForCausalLM
 
 from minireason.export.calibration import distilled
+from minireason.export.calibration.closeness import closeness, in_batches
 from minireason.export.calibration.distilled import BesideTeacher
 from minireason.export.calibration.places import round_weights, rounded_places
 from minireason.export.calibration.qat import QatSettings, train_aware
-from minireason.export.calibration.run import closeness, in_batches
 from minireason.export.settings import ExportSettings
 from minireason.model.load import load_model
 from minireason.train.packing import TokenSequence, Unit, collate

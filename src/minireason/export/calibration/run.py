@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
-from minireason.errors import DataError
-from minireason.export.calibration.distilled import divergence
+from minireason.errors import ExportError
+from minireason.evaluate.settings import weights_hash
+from minireason.export.calibration.closeness import closeness, in_batches
 from minireason.export.calibration.layerwise import quantize_layers
 from minireason.export.calibration.places import Places, round_weights, rounded_places
 from minireason.export.calibration.qat import QatSettings, train_aware
+from minireason.export.calibration.report import REPORT, grid_of
 from minireason.export.calibration.rollouts import (
     RolloutSettings,
     calibration_questions,
     own_correct_rollouts,
 )
+from minireason.export.run import name_of
 from minireason.export.settings import ExportSettings
-from minireason.model.head import declared_form
 from minireason.model.load import LanguageModel, choose_device, load_model, save_model
 from minireason.progress import Progress
-from minireason.runfolder import remove, write_json
-from minireason.train.forward import target_states
+from minireason.runfolder import read_json, remove, write_json
 from minireason.train.loop import Watcher
-from minireason.train.packing import MicroBatch, Unit, collate, pack, unit_lengths
+from minireason.train.packing import Unit, unit_lengths
 
-REPORT = "calibration.json"
 WORK = "work"
 Method = Literal["gptq", "qat"]
 
@@ -48,73 +46,50 @@ class CalibrationSettings:
     hold_out: int = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Closeness:
-    """How near a rounded model is to the unrounded one over held-out response tokens.
-
-    `divergence` is KL(unrounded || rounded) in nats a token; `agreement` the share of tokens for
-    which both put the same one first.
-    """
-
-    divergence: float
-    agreement: float
-
-
 def calibrated(
     settings: ExportSettings,
     questions: str,
     out: Path,
     progress: Progress,
-    calibration: CalibrationSettings,
+    calibration: CalibrationSettings | None = None,
+    *,
+    model: str = "",
 ) -> Path:
     """Write a model folder whose export by plain rounding is nearer to the original.
 
     `questions` is a run folder or a file of training questions, which the model answers itself; its
-    correct responses are what it is calibrated on. `calibration.json` says how near plain rounding
-    comes and how near this does. An interrupted call goes on where it was. Returns `out`. Raises
-    DataError where nothing is to be rounded, for questions of a benchmark, and where the model
-    answers none correctly.
+    correct responses are what it is calibrated on. `model` names the original. An interrupted call
+    goes on where it was, and what is there already is not made again. Returns `out`. Raises
+    ExportError for an export that has another grid and for an `out` that is something else, and
+    DataError for questions of a benchmark or none that the model answers correctly.
     """
-    if settings.bits not in (4, 8):
-        raise DataError(f"bits is {settings.bits}; only 4 and 8 round, so calibrate one of those")
-    work = out / WORK
+    if settings.format != "onnx" or settings.bits != 4:
+        raise ExportError(
+            f"this is an export as {settings.format} with {settings.bits} bits, and calibration is "
+            "for onnx with 4: 8 bits lose next to nothing, and the others round by rules of their "
+            "own; leave out --calibrate, or export to onnx with 4 bits"
+        )
+    calibration = calibration or CalibrationSettings()
+    made_with = _made_with(settings, questions, calibration, model)
+    if _is_made(out, made_with):
+        progress.say(f"{out} is there already, calibrated on the same with the same settings")
+        return out
     language_model = load_model(str(settings.source), choose_device("auto"))
-    language_model.model.eval()
+    original: Any = language_model.model.eval()
     asked = calibration_questions(questions, calibration.rollouts)
     own = own_correct_rollouts(
-        language_model, asked, calibration.rollouts, work / "rollouts", progress
+        language_model, asked, calibration.rollouts, out / WORK / "rollouts", progress
     )
     units, held_out = _parted(own, calibration.hold_out)
-    rounded = copy.deepcopy(language_model.model)
+    rounded = copy.deepcopy(original)
     places = rounded_places(rounded, settings)
-    _calibrate(rounded, language_model.model, places, units, calibration, work, progress)
+    _calibrate(rounded, original, places, units, calibration, out / WORK, progress)
     save_model(LanguageModel(rounded, language_model.tokenizer), out)
-    _report(settings, language_model.model, rounded, units, held_out, calibration, out)
-    remove(work)
+    measured = _measured(settings, original, rounded, held_out)
+    counts = {"num_rollouts": len(units), "num_tokens": int(unit_lengths(units).sum())}
+    write_json(out / REPORT, made_with | counts | {"num_held_out": len(held_out)} | measured)
+    remove(out / WORK)
     return out
-
-
-@torch.no_grad()
-def closeness(original: Any, other: Any, batches: Sequence[MicroBatch]) -> Closeness:
-    """How near a model is to the original over the target tokens."""
-    form = declared_form(original.config)
-    head, other_head = (model.get_output_embeddings().weight for model in (original, other))
-    total = num_same = num_tokens = 0.0
-    for batch in batches:
-        batch = batch.to(original.device)
-        states_ND, others_ND = (target_states(model, batch) for model in (original, other))
-        total += float(divergence(states_ND, others_ND, head, other_head, form).sum())
-        is_same_N = (states_ND @ head.T).argmax(1) == (others_ND @ other_head.T).argmax(1)
-        num_same += int(is_same_N.sum())
-        num_tokens += len(is_same_N)
-    return Closeness(total / num_tokens, num_same / num_tokens)
-
-
-def in_batches(units: Sequence[Unit], num_tokens: int = 2048) -> list[MicroBatch]:
-    """The units in micro-batches of one row each, of `num_tokens` tokens or the longest unit's."""
-    lengths = unit_lengths(units)
-    rows = pack(lengths, max(num_tokens, int(lengths.max())))
-    return [collate([[units[i] for i in row]]) for row in rows]
 
 
 def _parted(own: Sequence[Sequence[Unit]], hold_out: int) -> tuple[list[Unit], list[Unit]]:
@@ -152,26 +127,51 @@ def _first(units: Sequence[Unit], num_tokens: int) -> list[Unit]:
     return list(units[: max(1, int((ends <= num_tokens).sum()))])
 
 
-def _report(
-    settings: ExportSettings,
-    original: Any,
-    rounded: Any,
-    units: Sequence[Unit],
-    held_out: Sequence[Unit],
-    calibration: CalibrationSettings,
-    out: Path,
-) -> None:
+def _measured(
+    settings: ExportSettings, original: Any, rounded: Any, held_out: Sequence[Unit]
+) -> dict[str, Any]:
+    """How near plain rounding is to the original, and how near this."""
     batches = in_batches(held_out)
     plain = copy.deepcopy(original)
     round_weights(rounded_places(plain, settings))
-    write_json(
-        out / REPORT,
-        {
-            "settings": asdict(calibration),
-            "num_rollouts": len(units),
-            "num_tokens": int(unit_lengths(units).sum()),
-            "num_held_out": len(held_out),
-            "plain": asdict(closeness(original, plain, batches)),
-            "calibrated": asdict(closeness(original, rounded, batches)),
+    return {
+        "plain": asdict(closeness(original, plain, batches)),
+        "calibrated": asdict(closeness(original, rounded, batches)),
+    }
+
+
+def _made_with(
+    settings: ExportSettings, questions: str, calibration: CalibrationSettings, model: str
+) -> dict[str, Any]:
+    """What must be the same for a calibration that is there to be this one."""
+    return {
+        "original": {
+            "model": model or name_of(settings.source),
+            "weights": weights_hash(settings.source),
         },
-    )
+        "grid": grid_of(settings),
+        "questions": questions,
+        "settings": asdict(calibration),
+    }
+
+
+def _is_made(out: Path, made_with: Mapping[str, Any]) -> bool:
+    """Whether the calibration is there; begins it, or goes on with it, where it is not.
+
+    Raises ExportError where there is something else.
+    """
+    begun = out / WORK / REPORT
+    found = next((path for path in (out / REPORT, begun) if path.is_file()), None)
+    if found is None and out.exists() and any(out.iterdir()):
+        raise ExportError(f"{out} exists and is no calibrated model; give another, or delete it")
+    if found is None:
+        begun.parent.mkdir(parents=True, exist_ok=True)
+        write_json(begun, made_with)
+        return False
+    made = read_json(found)
+    if changes := [name for name, value in made_with.items() if made.get(name) != value]:
+        raise ExportError(
+            f"{out} was calibrated with another {' and another '.join(changes)}; give another "
+            "folder, put the old value back, or delete it"
+        )
+    return found.parent == out
