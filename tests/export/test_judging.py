@@ -118,9 +118,11 @@ def advice_of(**changes):
 
 
 def test_what_was_done_already_is_not_advised():
-    asked = {"block_size": 16, "accuracy_level": 1, "keep_8bit": ["down_proj"]}
-    found = advice_of(quantization={"settings": asked})
+    kept = ["down_proj", "lm_head", "qkv_proj"]
+    asked = {"block_size": 16, "accuracy_level": 1, "keep_8bit": kept}
+    found = advice_of(quantization={"settings": asked, "calibration": {"method": "qat"}})
     assert "--keep-8bit" not in found and "--block-size" not in found
+    assert "--calibrate" not in found
     assert "--accuracy-level" not in found and "--bits 8" in found
 
 

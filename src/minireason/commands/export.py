@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,6 +12,7 @@ import typer
 from minireason.errors import ExportError
 
 if TYPE_CHECKING:
+    from minireason.export.settings import ExportSettings
     from minireason.progress import Progress
 
 WANTED = [
@@ -22,6 +24,7 @@ WANTED = [
 Format = Literal["onnx", "gguf", "hf"]
 Bits = Literal["4", "8", "16", "32"]
 Target = Literal["cpu", "cuda", "directml", "npu"]
+Method = Literal["gptq", "qat"]
 
 Keep8Bit = Annotated[
     list[str] | None,
@@ -29,6 +32,13 @@ Keep8Bit = Annotated[
         "--keep-8bit",
         help="Projection that stays at 8 bits beside 4, as `down_proj`; repeatable.",
     ),
+]
+Calibrate = Annotated[
+    Method | None,
+    typer.Option(help="Fit the weights to 4-bit rounding first, on the model's own rollouts."),
+]
+CalibrationData = Annotated[
+    str, typer.Option(help="Questions for it: a run folder (default: the model's), or a file.")
 ]
 IsGated = Annotated[bool, typer.Option(help="Measure the export beside its original.")]
 GateQuestions = Annotated[
@@ -63,6 +73,8 @@ def export(
         int, typer.Option(help="4 rounds activations to 8 bits inside a product, 1 does not.")
     ] = 4,
     keep_8bit: Keep8Bit = None,
+    calibrate: Calibrate = None,
+    calibration_data: CalibrationData = "",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another export that is there.")
     ] = False,
@@ -78,17 +90,14 @@ def export(
 
     progress = Progress()
     source, name = _source(model)
-    settings = ExportSettings(
-        source=source,
-        format=format,
-        bits=_bits(bits),
-        target=target,
-        block_size=block_size,
-        accuracy_level=accuracy_level,
-        keep_8bit=tuple(dict.fromkeys(keep_8bit or ())),
-    )
-    folder = out or Path("exports") / f"{name.replace('/', '-')}-{format}-{bits}"
+    kept = tuple(dict.fromkeys(keep_8bit or ()))
+    settings = ExportSettings(source, format, _bits(bits), target, block_size, accuracy_level, kept)
+    ending = f"-{calibrate}" if calibrate else ""
+    folder = out or Path("exports") / f"{name.replace('/', '-')}-{format}-{bits}{ending}"
     began = time.monotonic()
+    if calibrate:
+        data = calibration_data or _run_of(model, source)
+        settings = _calibrated(settings, calibrate, data, folder, progress, name)
     export_model(settings, folder, progress, model=name, overwrite=overwrite)
     progress.say(f"{size_of(folder) / 1e6:,.1f} MB in {time.monotonic() - began:.1f} s")
     if gate:
@@ -113,6 +122,33 @@ def _gate(
     show_gate(gate, Console())
     if gate.failures:
         raise typer.Exit(1)
+
+
+def _run_of(model: str, source: Path) -> str:
+    """The run folder that the model is of."""
+    for folder in (Path(model).expanduser(), source.parent):
+        if (folder / "questions").is_dir():
+            return str(folder)
+    raise ExportError(
+        f"{model} is not of a run folder, whose questions it could be calibrated on; give "
+        "--calibration-data RUN, or a file of questions"
+    )
+
+
+def _calibrated(
+    settings: ExportSettings,
+    method: Method,
+    data: str,
+    folder: Path,
+    progress: Progress,
+    name: str,
+) -> ExportSettings:
+    """The settings with the calibrated model, which is left beside the export, as their source."""
+    from minireason.export.calibration.run import CalibrationSettings, calibrated
+
+    beside = folder.with_name(f"{folder.name}-weights")
+    how = CalibrationSettings(method)
+    return replace(settings, source=calibrated(settings, data, beside, progress, how, model=name))
 
 
 def _source(model: str) -> tuple[Path, str]:

@@ -1,9 +1,9 @@
 """What to try where an export loses too much, what gains the most for its size first.
 
 Blocks: a scale is shared by the weights of a block, so a smaller block follows them more closely
-and a larger one takes less room; what lowers the loss is a smaller block. Of the tiny model's int4
-(KL 0.0178 nats a token), measured by the gate: blocks of 16 leave 0.0140, `down_proj` at 8 bits
-0.0155, with `lm_head` 0.0124, `--accuracy-level 1` 0.0178.
+and a larger one takes less room; what lowers the loss is a smaller block. docs/gate.md has what
+each does to the tiny model. Which projection wants its bits most differs between models: the first
+of `KEPT` is what the tiny model's rounding hurts most for its size.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from minireason.edge.manifest import Manifest
 
 SMALLEST_BLOCK = 16
+KEPT = ("qkv_proj", "lm_head", "down_proj")
 
 
 def advice(manifest: Manifest, *, is_broken: bool) -> list[str]:
@@ -30,21 +31,19 @@ def _finer(manifest: Manifest) -> list[str]:
     made = manifest.quantization.get("settings", manifest.quantization)
     tries = []
     if manifest.bits == 4 and manifest.format == "onnx":
-        kept, size = made.get("keep_8bit", ()), made.get("block_size", 32)
-        if "down_proj" not in kept:
-            tries.append("--keep-8bit down_proj: its inputs have the widest range")
-        if size > SMALLEST_BLOCK:
+        if "calibration" not in manifest.quantization:
+            tries.append("--calibrate qat: fit the weights to the rounding, at the same size")
+        if wanted := [name for name in KEPT if name not in made.get("keep_8bit", ())]:
+            options = " ".join(f"--keep-8bit {name}" for name in wanted)
+            tries.append(f"{options}: 8 bits where rounding hurts most")
+        if (size := made.get("block_size", 32)) > SMALLEST_BLOCK:
             tries.append(
                 f"--block-size {size // 2}: a scale for fewer weights follows them more closely"
             )
-        if "lm_head" not in kept:
-            tries.append("--keep-8bit lm_head: it has the last word on every token")
         if made.get("accuracy_level", 4) == 4:
             tries.append("--accuracy-level 1: activations stay float32 (slower, rarely the cause)")
+        tries.append("--format gguf: Q4_K_M has more bits where they matter")
     if manifest.bits == 4:
-        tries.append("calibration: fit the rounding to the model's own correct rollouts")
-        if manifest.format == "onnx":
-            tries.append("--format gguf: Q4_K_M has more bits where they matter")
         tries.append("--bits 8: about twice the size, and a small part of the loss")
     if manifest.bits == 8:
         more = 32 if manifest.format == "onnx" and manifest.target == "cpu" else 16

@@ -12,6 +12,7 @@ from typing import Any
 from minireason.edge.manifest import MANIFEST, Manifest, is_export, read_manifest
 from minireason.errors import ExportError
 from minireason.evaluate.settings import weights_hash
+from minireason.export.calibration.report import calibration_of
 from minireason.export.checks import check
 from minireason.export.settings import ExportSettings
 from minireason.export.source import CARRIED, longest_context, read_config
@@ -79,13 +80,19 @@ def _wanted(settings: ExportSettings, model: str) -> Manifest:
     asked = asdict(settings)
     of_weights = {name: asked[name] for name in ("block_size", "accuracy_level", "keep_8bit")}
     config = read_config(settings.source)
+    source = {"model": model, "weights": weights_hash(settings.source)}
+    quantization: dict[str, Any] = {SETTINGS: of_weights | {"keep_8bit": list(settings.keep_8bit)}}
+    if calibration := calibration_of(settings):
+        # what it is measured beside and said to be made of is the model before calibration
+        source |= calibration["original"] | {"calibrated": source["weights"]}
+        quantization["calibration"] = calibration
     return Manifest(
         format=settings.format,
         bits=settings.bits,
         target=settings.target,
-        model=model,
-        source={"model": model, "weights": weights_hash(settings.source)},
-        quantization={SETTINGS: of_weights | {"keep_8bit": list(settings.keep_8bit)}},
+        model=source["model"],
+        source=source,
+        quantization=quantization,
         context=longest_context(config),
         longrope_regime=getattr(config, REGIME_KEY, None),
     )
@@ -116,6 +123,7 @@ def _compared(manifest: Manifest) -> dict[str, Any]:
         "bits": manifest.bits,
         "target": manifest.target,
         "weights": manifest.source.get("weights", "")[:12],
+        "calibrated weights": manifest.source.get("calibrated", "")[:12] or None,
         "block size": settings.get("block_size"),
         "accuracy level": settings.get("accuracy_level"),
         "kept at 8 bits": sorted(settings.get("keep_8bit", ())),

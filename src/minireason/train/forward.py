@@ -57,7 +57,7 @@ class ValueScorer(torch.nn.Module):
         self, batch: MicroBatch, temperature: float, with_entropy: bool
     ) -> tuple[torch.Tensor, None, torch.Tensor]:
         """Values of the N target tokens, as `Scores` names them; there is no temperature."""
-        hidden_ND = _target_states(self.model, batch).float()
+        hidden_ND = target_states(self.model, batch).float()
         values_N = self.model.get_output_embeddings()(hidden_ND)[:, 0]
         return values_N.new_zeros(0), None, values_N
 
@@ -66,7 +66,7 @@ def score(
     model: Any, batch: MicroBatch, temperature: float = 1.0, *, with_entropy: bool = False
 ) -> Scores:
     """Log-probability of every target token given the tokens before it in its own sequence."""
-    hidden_ND = _target_states(model, batch)
+    hidden_ND = target_states(model, batch)
     with precision_of(model):
         return Scores(
             *token_logprobs(
@@ -80,7 +80,7 @@ def score(
         )
 
 
-def _target_states(model: Any, batch: MicroBatch) -> torch.Tensor:
+def target_states(model: Any, batch: MicroBatch) -> torch.Tensor:
     """Last hidden states [N, D] of the tokens before the targets, which those come from."""
     # A process without work still takes part in the pass over sharded weights, with one token.
     segments_BT = batch.segments_BT if batch.num_sequences else batch.segments_BT + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from minireason.model.sharded import whole
-from minireason.train.forward import Scorer, ValueScorer
+from minireason.train.forward import Scorer
 from minireason.train.objectives import Scores
 from minireason.train.optimizer import OptimizerSettings, build_optimizers
 from minireason.train.packing import MicroBatch
@@ -37,7 +38,7 @@ class Learner:
         world: World = ALONE,
         parallelism: Parallelism = DEFAULT,
         dtype: torch.dtype = torch.float32,
-        scorer: type[Scorer] | type[ValueScorer] = Scorer,
+        scorer: Callable[[Any], torch.nn.Module] = Scorer,
     ) -> None:
         self.dtype = dtype
         self.model, self.settings, self.world = model, settings, world
