@@ -7,7 +7,10 @@ import sys
 import pytest
 
 from minireason.edge.manifest import read_manifest
+from minireason.evaluate.settings import weights_hash
 from minireason.model.source import TINY_FOLDER
+from minireason.problems.procedural import generate_questions
+from minireason.records import Question, write_records
 
 
 def test_a_model_is_exported_under_its_name_and_one_is_told_how_to_try_it(
@@ -47,9 +50,32 @@ def test_a_run_folder_is_exported_by_its_last_rung(command, tmp_path):
     assert read_manifest(tmp_path / "out").format == "hf"
 
 
+def test_a_run_folder_is_calibrated_on_its_own_questions(command, base, tmp_path):
+    run, out = tmp_path / "run", tmp_path / "out"
+    (run / "questions").mkdir(parents=True)
+    (run / "sft").symlink_to(base)
+    asked = generate_questions(12, 0, "train", ["middle"], choice_fraction=1.0)
+    write_records(run / "questions" / "part-00000.parquet", asked, Question)
+    arguments = ["--format", "onnx", "--calibrate", "gptq", "--out", out]
+    code, _, err = command("export", run, *arguments)
+    assert code == 0, err
+    made = read_manifest(out)
+    assert made.source["weights"] == weights_hash(base)
+    assert made.source["calibrated"] == weights_hash(tmp_path / "out-weights")
+    calibration = made.quantization["calibration"]
+    assert calibration["settings"]["method"] == "gptq"
+    assert calibration["questions"] == str(run)
+    assert calibration["calibrated"]["divergence"] < calibration["plain"]["divergence"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["tiny", "--format", "onnx", "--calibrate", "qat"], "give --calibration-data RUN, or a "),
+        (
+            ["tiny", "--format", "gguf", "--calibrate", "qat", "--calibration-data", "q.jsonl"],
+            "calibration is for onnx with 4",
+        ),
         (["tiny", "--format", "onnx", "--bits", "16"], "--bits is 16; ONNX for cpu takes 4, 8, 32"),
         (["nowhere", "--format", "hf"], "model folder nowhere does not exist"),
         (["tiny", "--format", "onnx", "--keep-8bit", "all"], "--keep-8bit is 'all'; it must be"),

@@ -54,7 +54,7 @@ def test_the_divergence_is_that_of_the_models_own_logits(
     spoken = units(model, 3)
     scores, entropy = BesideTeacher(rounded, model)(collate([spoken]), 0.7, False)
     expected = []
-    for ((sequence,),) in zip(spoken, strict=True):
+    for (sequence,) in spoken:
         ids = torch.tensor([sequence.ids])
         taught, logprobs = (
             (one(ids, use_cache=False).logits[0, -21:-1] / 0.7).log_softmax(-1)
