@@ -20,7 +20,7 @@ LAYERS = [
     ["inference"],
     ["evaluate", "rl", "retrieval"],
     ["report", "serve", "terminal", "export", "scaling"],
-    ["workbench"],
+    ["workbench", "publish"],
     ["stages"],
     ["pipeline"],
     ["runner", "launch", "options"],

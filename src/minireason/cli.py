@@ -15,6 +15,7 @@ from minireason.commands.compare import compare
 from minireason.commands.evaluate import evaluate
 from minireason.commands.export import export
 from minireason.commands.gate import gate
+from minireason.commands.publish import publish
 from minireason.commands.scale import scale
 from minireason.commands.serve import serve
 from minireason.commands.steps import Chosen, run_steps
@@ -143,6 +144,7 @@ app.command()(export)
 app.command()(gate)
 app.command()(scale)
 app.command()(serve)
+app.command()(publish)
 
 
 @train_app.command()

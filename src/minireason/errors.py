@@ -33,5 +33,9 @@ class ExportError(MinireasonError, ValueError):
     """A model cannot be exported as asked, or what was made of it is not what was asked."""
 
 
+class PublishError(MinireasonError, RuntimeError):
+    """A model cannot be published as it is, or the hub refuses it."""
+
+
 class Preempted(KeyboardInterrupt):
     """The machine asks the run to end (SIGTERM): what is done is kept, and it goes on later."""
