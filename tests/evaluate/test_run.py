@@ -10,6 +10,7 @@ from minireason.evaluate.results import read_results
 from minireason.evaluate.run import evaluate
 from minireason.evaluate.sample import ScoredSample
 from minireason.evaluate.sampling import Sampling
+from minireason.evaluate.scorer import Scorer
 from minireason.inference.backend import Response
 from minireason.progress import Progress
 from minireason.records import EvalSample, Question, read_records
@@ -37,12 +38,13 @@ def run(tmp_path):
         fields = {"label": "sums", "prompt": "{question}", "is_withheld": False}
         fields |= {key: changes.pop(key) for key in list(changes) if key in fields}
         samples, keeps = changes.pop("samples", 4), changes.pop("keeps", False)
+        scorer = changes.pop("scorer", None)
         params = dataclasses.replace(PARAMS, **changes)
         asked = Asked(questions=questions, num_all=9, **fields)
         return evaluate(
             backend or FakeBackend(add),
             [asked],
-            Sampling(samples, params, keeps_withheld=keeps),
+            Sampling(samples, params, keeps_withheld=keeps, scorer=scorer),
             tmp_path / name,
             about,
             Progress(is_quiet=True),
@@ -127,6 +129,23 @@ def test_other_settings_in_the_same_folder_are_an_error(run, change, message):
     with pytest.raises(RunFolderError) as error:
         run(**change)
     assert message in str(error.value)
+
+
+def test_a_scorer_can_be_added_later_and_not_changed(run, tmp_path):
+    def scorer(code, sign):
+        return Scorer("m:f", code, lambda _, texts: [sign * int(text[10:-1]) for text in texts])
+
+    assert "m:f" not in run().benchmarks["sums"].best_of_n
+    backend = FakeBackend(add)
+    low = run(backend, scorer=scorer("1", -1)).benchmarks["sums"]
+    assert backend.turns == []
+    assert low.best_of_n["m:f"].pass_at_1 == low.pass_at_k["4"].pass_at_1, "the lower is right"
+    settings = json.loads((tmp_path / "out" / "settings.json").read_text())
+    assert settings["score"] == {"name": "m:f", "code": "1"}
+    with pytest.raises(RunFolderError, match=r"score\.code was '1', is now '2'"):
+        run(scorer=scorer("2", 1))
+    with pytest.raises(RunFolderError, match=r"score\.name was 'm:f', is now None"):
+        run()
 
 
 def test_another_device_is_an_error_while_samples_are_missing_and_none_afterwards(run):

@@ -11,7 +11,8 @@ from minireason.evaluate.benchmarks import Asked
 from minireason.evaluate.metrics import sample_grid
 from minireason.evaluate.sample import ScoredSample
 from minireason.evaluate.schema import BenchmarkSummary, Rate, Summary
-from minireason.evaluate.selection import SCORES, best_of_n, majority, pass_at_k
+from minireason.evaluate.scorer import Scorer
+from minireason.evaluate.selection import SCORES, best_by, best_of_n, majority, pass_at_k
 from minireason.evaluate.summary import summarize
 from minireason.runfolder import read_json
 from minireason.verify.verifier import Verifier
@@ -38,6 +39,7 @@ def measure(
     asked: Mapping[str, Asked],
     verifier: Verifier,
     settings: Mapping[str, Any],
+    scorer: Scorer | None = None,
 ) -> Results:
     """Everything that is measured of the samples. Raises DataError where one is missing."""
     expected = {label: [q.id for q in one.questions] for label, one in asked.items()}
@@ -46,6 +48,8 @@ def measure(
     for label, found in samples.items():
         kinds = {q.id: q.answer_kind for q in asked[label].questions}
         summary["benchmarks"][label] |= _more(found, kinds, verifier)
+        if scorer is not None and (rate := best_by(scorer, found, asked[label])) is not None:
+            summary["benchmarks"][label]["best_of_n"][scorer.name] = asdict(rate)
     return Results.model_validate(summary)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from minireason.errors import RunFolderError
 from minireason.evaluate.benchmarks import Asked
 from minireason.evaluate.sample import ScoredSample, from_entry, score, to_entry
+from minireason.evaluate.scorer import Scorer
 from minireason.inference.backend import Backend, Response, Turn
 from minireason.inference.thinking import with_begin
 from minireason.journal import Journal
@@ -25,12 +26,16 @@ Job = tuple[Question, int]
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How every benchmark is sampled: `params.seed` is that of the whole evaluation."""
+    """How every benchmark is sampled: `params.seed` is that of the whole evaluation.
+
+    `scorer` chooses one sample of each question afterwards, beside the model's own probabilities.
+    """
 
     num_samples: int
     params: SamplingParams
     system_prompt: str = ""
     keeps_withheld: bool = False
+    scorer: Scorer | None = None
 
 
 def sample_benchmark(
