@@ -29,8 +29,8 @@ SAMPLE = ScoredSample(
 )
 
 
-def printed(scorer=None):
-    other = replace(SAMPLE, question_id="b", domain="[bold]")
+def printed(scorer=None, finish_reason="stop"):
+    other = replace(SAMPLE, question_id="b", domain="[bold]", finish_reason=finish_reason)
     asked = {"sums": Asked("sums", [Question(q, "?", "2", "s") for q in "ab"], 2)}
     settings = {"model": {"name": "[m]"}, "sampling": SAMPLING}
     with Verifier() as verifier:
@@ -57,6 +57,11 @@ def test_a_scorer_of_ones_own_has_a_column():
     row = next(line for line in shown.splitlines() if line.startswith("sums ")).split()
     assert heading.index("reward") == heading.index("best") + 1
     assert row[heading.index("reward") - len(heading)] == "100.0"
+
+
+def test_questions_that_did_not_fit_are_shown():
+    assert "2 x 1, 1 did not fit" in printed(finish_reason="no room")
+    assert "did not fit" not in printed()
 
 
 def test_tokens_that_no_server_counted_are_a_dash(shown):

@@ -9,7 +9,7 @@ from typing import Any
 
 from minireason.evaluate.benchmarks import Asked
 from minireason.evaluate.metrics import sample_grid
-from minireason.evaluate.sample import ScoredSample
+from minireason.evaluate.sample import NO_ROOM, ScoredSample
 from minireason.evaluate.schema import BenchmarkSummary, Rate, Summary
 from minireason.evaluate.scorer import Scorer
 from minireason.evaluate.selection import SCORES, best_by, best_of_n, majority, pass_at_k
@@ -26,6 +26,8 @@ class BenchmarkResult(BenchmarkSummary):
     majority: Rate
     best_of_n: dict[str, Rate]
     loop_rate: float
+    num_unfit: int = 0
+    """Questions whose prompt fills the context: they were not asked, and count as wrong."""
 
 
 class Results(Summary):
@@ -72,6 +74,7 @@ def _more(
         },
         "majority": asdict(majority(samples, kinds, verifier)),
         "best_of_n": {name: asdict(rate) for name, rate in chosen.items() if rate is not None},
+        "num_unfit": len({s.question_id for s in samples if s.finish_reason == NO_ROOM}),
         "loop_rate": sum(sample.is_loop for sample in samples) / len(samples),
     }
 

@@ -59,7 +59,8 @@ def _sampling(results: Results) -> str:
 
 
 def _size(found: BenchmarkResult) -> str:
-    return f"{found.num_questions} x {found.num_samples_each}"
+    unfit = f", {found.num_unfit} did not fit" if found.num_unfit else ""
+    return f"{found.num_questions} x {found.num_samples_each}{unfit}"
 
 
 def _cells(found: BenchmarkResult, own: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from jinja2.exceptions import TemplateError
 
-from minireason.errors import SamplingError
+from minireason.errors import PromptTooLongError, SamplingError
 from minireason.inference.backend import OnResponse, Piece, Response, Turn
 from minireason.inference.text import TextStream
 from minireason.marks import THINK_BEGIN
@@ -20,11 +20,11 @@ from minireason.rollout.stepper import SteppedEngine
 def fitted_request(prompt_ids: list[int], params: SamplingParams, max_length: int) -> Request:
     """The request with `max_tokens` lowered to what the context has left.
 
-    Raises SamplingError where the prompt leaves no room.
+    Raises PromptTooLongError where the prompt leaves no room.
     """
     room = max_length - len(prompt_ids)
     if room < 1:
-        raise SamplingError(
+        raise PromptTooLongError(
             f"the conversation is {len(prompt_ids)} tokens long and the context {max_length}; "
             "shorten it, or begin a new one"
         )
