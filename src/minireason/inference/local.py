@@ -86,14 +86,17 @@ class LocalBackend:
 
         Raises SamplingError where its prompt leaves no room, or the chat template refuses it.
         """
+        return fitted_request(self.prompt_ids(turn), turn.params, self.engine.max_length)
+
+    def prompt_ids(self, turn: Turn) -> list[int]:
+        """Those of the turn's prompt. Raises SamplingError where the chat template refuses it."""
         try:
-            prompt_ids = self.chat.prompt_ids(turn.messages) + self.chat.ids(turn.begun)
+            return self.chat.prompt_ids(turn.messages) + self.chat.ids(turn.begun)
         except TemplateError as error:
             roles = ", ".join(message["role"] for message in turn.messages)
             raise SamplingError(
                 f"the model's chat template refuses messages of {roles}: {error}"
             ) from error
-        return fitted_request(prompt_ids, turn.params, self.engine.max_length)
 
     def _response(self, turn: Turn, request: Request, completion: Completion) -> Response:
         text = TextStream(self.chat.decode, turn.params.stop)
