@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from minireason.edge.manifest import Manifest
+from minireason.evaluate.settings import weights_hash
 from minireason.publish.run import Publishing, prepare
 from minireason.runfolder import file_hash, write_json
 
@@ -45,7 +46,7 @@ def export(tmp_path):
             bits=4,
             target="cpu",
             model="model",
-            source={"weights": file_hash(model / "model.safetensors")},
+            source={"model": "model", "weights": weights_hash(model)},
             quantization={"type": "Q4_K_M"},
             context=1024,
             files={file: file_hash(folder / file) for file in files},

@@ -7,6 +7,11 @@ from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from minireason.errors import MissingError, PublishError
+from minireason.export.gate_result import Estimate, Gate, Loss
+from minireason.export.gate_table import card_section
+from minireason.export.run import export_model
+from minireason.export.settings import ExportSettings
+from minireason.progress import Progress
 from minireason.publish import run
 from minireason.publish.files import all_files
 from minireason.publish.run import Publishing, prepare, publication_name
@@ -132,16 +137,21 @@ def test_exports_go_to_the_hub_s_usual_places(model, export, tmp_path):
     assert len(files(out)) == len(FILES) + 3 * 3, "what the manifest does not list stays behind"
     card = (out / "README.md").read_text()
     assert "## Exports" in card and "### `gguf/int4`" in card
-    assert "4-bit weights for llama.cpp on cpu" in card and "type Q4_K_M" in card
+    assert "GGUF of 4 bits for [llama.cpp]" in card and "made for `cpu`; 0.0 MB" in card
     assert card.count("Not measured beside the original.") == 3
 
 
 def test_what_a_gate_measured_stands_in_the_card(model, export, tmp_path):
-    gate = {"overall": {"loss": 0.0125, "num_questions": 40}, "original": "tiny"}
-    made = export(model, gate=gate)
+    loss = Estimate(value=0.0125, low=-0.01, high=0.035)
+    overall = Loss(
+        num_questions=40, num_samples=1, original=0.5, exported=0.4875, loss=loss, p_value=0.4
+    )
+    settings = {"max_tokens": 300, "num_samples": 0}
+    gate = Gate(settings=settings, original="tiny", weights="w", overall=overall)
+    made = export(model, gate=gate.model_dump())
     assert prepare(Publishing(model, tmp_path / "out", (made,), license="mit")) == []
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "| overall loss | 0.0125 |" in card and "| overall num questions | 40 |" in card
+    assert card_section(gate) in card and "48.8" in card
 
 
 def test_exports_that_cannot_be_placed_are_refused(model, export, tmp_path):
@@ -161,3 +171,13 @@ def test_the_folder_is_named_after_the_repository_the_run_or_the_model(smoke_run
     assert publication_name(smoke_run / "sft", "me/solver") == "solver"
     assert publication_name(smoke_run / "sft", "") == "run-sft"
     assert publication_name(base, "") == base.name
+
+
+def test_a_real_export_of_the_model_is_published_and_one_of_another_is_not(base, model, tmp_path):
+    made = tmp_path / "q8"
+    export_model(ExportSettings(base, "gguf", bits=8), made, Progress(is_quiet=True))
+    assert prepare(Publishing(base, tmp_path / "out", (made,), license="mit")) == []
+    config = (model / "generation_config.json").read_text()
+    (model / "generation_config.json").write_text(config + "\n")
+    (failure,) = prepare(Publishing(model, tmp_path / "other", (made,), license="mit"))
+    assert failure.startswith("gguf/q8 was exported from another model than this one")

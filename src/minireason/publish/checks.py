@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from pathlib import Path
 
 from minireason.publish.card import check_card
@@ -13,11 +12,10 @@ from minireason.publish.leaks import check_leaks
 from minireason.publish.weights import check_weights
 
 
-def check_folder(folder: Path, weights: Set[str], license: str = "") -> list[str]:
+def check_folder(folder: Path, license: str = "") -> list[str]:
     """All failures, none where the folder can go to the hub.
 
-    `weights` are the hashes an export may name as what it was made from; `license` is the one
-    that was asked for, if any.
+    `license` is the one that was asked for, if any.
     """
     return [
         *check_files(folder),
@@ -25,5 +23,5 @@ def check_folder(folder: Path, weights: Set[str], license: str = "") -> list[str
         *check_chat(folder),
         *check_leaks(folder),
         *check_card(folder, license),
-        *check_exports(folder, weights),
+        *check_exports(folder),
     ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from minireason.edge.manifest import Manifest
+from minireason.evaluate.settings import weights_hash
+from minireason.export.card import FORMS, RUNTIMES
+from minireason.export.gate_result import Gate
+from minireason.export.gate_table import card_section
 from minireason.publish.files import exports_in
 from minireason.report.model_card import Exported
 from minireason.runfolder import file_hash
@@ -19,25 +22,21 @@ def place_of(manifest: Manifest, name: str) -> Path:
 
 def described(place: Path, manifest: Manifest, size: int) -> Exported:
     """What the card says of an export; `size` in bytes."""
-    how = {"onnx": "ONNX Runtime GenAI", "gguf": "llama.cpp", "hf": "transformers"}
-    settings = ", ".join(f"{key} {value}" for key, value in manifest.quantization.items())
-    summary = f"{manifest.bits}-bit weights for {how[manifest.format]} on {manifest.target}"
-    parts = [summary, f"{size / 1e6:,.1f} MB", f"{manifest.context:,} tokens of context", settings]
-    text = "; ".join(part for part in parts if part)
-    return Exported(place.as_posix(), f"{text}.", gate_table(manifest.gate or {}))
+    summary = (
+        f"{FORMS[manifest.format]} of {manifest.bits} bits for {RUNTIMES[manifest.format]}, made "
+        f"for `{manifest.target}`; {size / 1e6:,.1f} MB; {manifest.context:,} tokens of context. "
+        "Its `export.json` says how it was made."
+    )
+    gate = card_section(Gate.model_validate(manifest.gate)) if manifest.gate else ""
+    return Exported(place.as_posix(), summary, gate)
 
 
-def gate_table(gate: Mapping[str, Any]) -> str:
-    """What was measured of an export beside its original, as Markdown; empty if nothing was."""
-    rows = [f"| {name} | {value} |" for name, value in _flat(gate)]
-    return "\n".join(["| measured | value |", "|---|---|", *rows]) if rows else ""
-
-
-def check_exports(folder: Path, weights: Set[str]) -> Iterator[str]:
-    """Every file as its manifest has it, and made from the weights that are published."""
+def check_exports(folder: Path) -> Iterator[str]:
+    """Every file as its manifest has it, and made from the model that is published."""
+    weights = weights_hash(folder)
     for place, manifest in exports_in(folder).items():
-        if not weights & set(manifest.source.values()):
-            yield f"{place} was exported from other weights than these; export the model again"
+        if manifest.source.get("weights") != weights:
+            yield f"{place} was exported from another model than this one; export the model again"
         if not manifest.files:
             yield f"{place} lists no files in its manifest; export the model again"
         for name, expected in sorted(manifest.files.items()):
@@ -46,13 +45,3 @@ def check_exports(folder: Path, weights: Set[str]) -> Iterator[str]:
                 yield f"{place} lacks {name}, which its manifest lists; export the model again"
             elif file_hash(path) != expected:
                 yield f"{place / name} is not as it was exported; export the model again"
-
-
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key, each in value.items():
-            yield from _flat(each, f"{name} {key}".strip().replace("_", " "))
-    elif isinstance(value, float):
-        yield name, f"{value:.4g}"
-    elif isinstance(value, str | int):
-        yield name, str(value).replace("|", "\\|")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from minireason.edge.manifest import MANIFEST, Manifest, read_manifest
 from minireason.errors import MissingError
+from minireason.report.card_facts import CARD
 
 MODEL_FILES = (
     *("config.json", "generation_config.json", "chat_template.jinja"),
@@ -30,8 +31,8 @@ def model_files(folder: Path) -> list[Path]:
 
 
 def export_files(manifest: Manifest) -> list[str]:
-    """The names of an export's files, its manifest last."""
-    return [*sorted(manifest.files), MANIFEST]
+    """The names of an export's files, with the card and the manifest, which it does not list."""
+    return [*sorted(manifest.files), CARD, MANIFEST]
 
 
 def exports_in(folder: Path) -> dict[Path, Manifest]:

@@ -20,7 +20,7 @@ from minireason.report.model_card import (
     model_card,
     read_card,
 )
-from minireason.runfolder import file_hash, remove, write_text
+from minireason.runfolder import remove, write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def prepare(publishing: Publishing) -> list[str]:
     try:
         _assemble(publishing, partial)
         _refuse_strangers(out, partial)
-        failures = check_folder(partial, _hashes(publishing.model), publishing.license)
+        failures = check_folder(partial, publishing.license)
         if not failures:
             _replace(out, partial, old)
     finally:
@@ -117,11 +117,6 @@ def _refuse_strangers(out: Path, partial: Path) -> None:
             f"{out} holds {strangers[0]}, which is no part of what is published now; "
             "delete the folder, or give another --out"
         )
-
-
-def _hashes(model: Path) -> frozenset[str]:
-    """How an export may name this model: by its folder's hash, or that of a weights file."""
-    return frozenset(file_hash(path) for path in (model, *model.glob("*.safetensors")))
 
 
 def _replace(out: Path, partial: Path, old: Path) -> None:
