@@ -85,6 +85,8 @@ def test_few_texts_are_converted_at_the_same_time_and_few_wait(monkeypatch) -> N
                 refused, _ = await asyncio.wait(asked, timeout=0.01)
             told = {task.result().text for task in refused}
             assert all("ask again later" in text for text in told), told
+            while at_work < page.MOST_AT_WORK:
+                await asyncio.sleep(0.01)
             done.set()
             return [answer.status_code for answer in await asyncio.gather(*asked)]
 
