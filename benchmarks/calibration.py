@@ -31,10 +31,9 @@ from unittest import mock
 
 import numpy as np
 import torch
-from edge import everything, rate, samples, show, weight_bytes
+from edge import lost, rate, samples, show, weight_bytes
 
 from minireason.edge.runtime import open_runtime
-from minireason.evaluate.compare import compare
 from minireason.export import onnx
 from minireason.export.calibration.qat import QatSettings
 from minireason.export.calibration.rollouts import (
@@ -85,11 +84,9 @@ def table(arguments: argparse.Namespace) -> Iterator[str]:
     for name, export in exports(model, arguments):
         divergence, agreement = closeness(export, spoken, logprobs)
         mine = samples(export, asked / name, arguments.samples)
-        lost = compare(everything(mine), everything(original))
-        points = [100 * value for value in (lost.difference, lost.ci_low, lost.ci_high)]
         cells = [name, f"{weight_bytes(export) / 1e6:.2f}"]
         cells += [f"{divergence:.5f}", f"{agreement:.2%}", *map(rate, mine.values())]
-        yield f"| {' | '.join(cells)} | {{:.1f}} [{{:.1f}}, {{:.1f}}] |".format(*points)
+        yield f"| {' | '.join([*cells, lost(original, mine)])} |"
 
 
 def exports(model: Path, arguments: argparse.Namespace) -> Iterator[tuple[str, Path]]:

@@ -279,6 +279,28 @@ def test_a_response_is_cut_after_its_first_stop_token(benchmark):
     assert ended([5, 7], {6}) == [5, 7]
 
 
+def test_an_exports_loss_is_over_all_questions_of_benchmarks_that_share_an_id(benchmark):
+    from minireason.evaluate.sample import ScoredSample
+
+    def side(*marks):
+        blank = dict.fromkeys(("question", "answer", "response", "extracted", "method"), "")
+        blank |= {"index": 0, "finish_reason": "stop", "num_tokens": 1}
+        verdicts = {"1": "correct", "0": "incorrect"}
+        return {
+            f"b{number}": [
+                ScoredSample(
+                    benchmark=f"b{number}", question_id=f"q{n}", verdict=verdicts[mark], **blank
+                )
+                for n, mark in enumerate(own)
+            ]
+            for number, own in enumerate(marks)
+        }
+
+    lost = benchmark("edge").lost
+    assert lost(side("11", "10"), side("10", "10")).startswith("25.0 [")
+    assert lost(side("10", "10"), side("11", "10")).startswith("-25.0 [")
+
+
 @pytest.mark.slow
 def test_the_table_of_samplers_has_a_row_for_every_side(finished_run):
     command = [sys.executable, FOLDER / "sample.py", "--run", finished_run, "--threads", "1"]
