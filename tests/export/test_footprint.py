@@ -46,7 +46,12 @@ def test_without_a_number_all_cpus_that_are_allowed_are_used():
 
 def test_what_is_timed_is_the_given_tokens_after_a_round_that_does_not_count(tmp_path, monkeypatch):
     heard = []
-    begin, step = (lambda ids: heard.append(list(ids)) or 0), (lambda token: heard.append(token))
+
+    def begin(ids, length):
+        assert length == 4  # a runtime may set room aside for all of it
+        heard.append(list(ids))
+
+    step = heard.append
     monkeypatch.setitem(timed.OPENERS, "runtime", lambda folder, threads: (begin, step))
     task = {
         "folder": "x",
@@ -70,13 +75,13 @@ def test_exports_are_timed_without_torch(tmp_path):
         "from minireason.edge import runtime\n"
         "from minireason.export import timed\n"
         "class Zeros:\n"
-        "    max_length = 9\n"
+        "    max_length = 99999\n"
         "    def end(self, place): pass\n"
-        "    def begin(self, place, ids, most): return np.eye(5)[len(ids)]\n"
+        "    def begin(self, place, ids, most): return np.eye(5)[len(ids) if most == 9 else 0]\n"
         "    def step(self, tokens): return {place: np.eye(5)[t] for place, t in tokens.items()}\n"
         "runtime.open_runtime = lambda folder, threads: Zeros()\n"
         "begin, step = timed.open_exported('x', 1)\n"
-        "assert (begin([1, 1]), step(3), begin([1])) == (2, 3, 1)\n"
+        "assert (begin([1, 1], 9), step(3), begin([1], 9)) == (2, 3, 1)\n"
         "assert not {'torch', 'transformers'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -88,7 +93,7 @@ def test_transformers_takes_a_prompt_and_then_a_token_at_a_time(base, plain):
     begin, step = timed.open_transformers(base, 1)
     ids = [5, 6, 7, 8, 9]
     for _ in range(2):  # the second round forgets the first
-        found = [begin(ids[:3]), *(step(token) for token in ids[3:])]
+        found = [begin(ids[:3], 5), *(step(token) for token in ids[3:])]
         with torch.no_grad():
             logits = plain(input_ids=torch.tensor([ids])).logits[0]
         assert found == logits.argmax(-1)[2:].tolist()

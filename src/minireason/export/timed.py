@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-Begin = Callable[[Sequence[int]], int]
-"""Forget everything and take a prompt: the likeliest next token."""
+Begin = Callable[[Sequence[int], int], int]
+"""Forget everything and take a prompt of a sequence of so many tokens: the likeliest next one."""
 Step = Callable[[int], int]
 """Take one more token: the likeliest next one."""
 
@@ -28,10 +28,11 @@ def main(task_path: str, found_path: str) -> None:
     started = time.perf_counter()
     begin, step = OPENERS[task["runs"]](Path(task["folder"]), task["threads"])
     loaded_s = time.perf_counter() - started
+    length = len(task["prompt_ids"]) + len(task["token_ids"])
     first, rates = [], []
     for _ in range(1 + task["num_rounds"]):
         started = time.perf_counter()
-        begin(task["prompt_ids"])
+        begin(task["prompt_ids"], length)
         first.append(time.perf_counter() - started)
         started = time.perf_counter()
         for token in task["token_ids"]:
@@ -52,9 +53,9 @@ def open_exported(folder: Path, threads: int) -> tuple[Begin, Step]:
 
     runtime = open_runtime(folder, threads=threads)
 
-    def begin(ids: Sequence[int]) -> int:
+    def begin(ids: Sequence[int], length: int) -> int:
         runtime.end(0)
-        return int(runtime.begin(0, ids, runtime.max_length).argmax())
+        return int(runtime.begin(0, ids, length).argmax())
 
     def step(token: int) -> int:
         return int(runtime.step({0: token})[0].argmax())
@@ -80,7 +81,7 @@ def open_transformers(folder: Path, threads: int) -> tuple[Begin, Step]:
         cache = output.past_key_values
         return int(output.logits[0, -1].argmax())
 
-    def begin(ids: Sequence[int]) -> int:
+    def begin(ids: Sequence[int], _: int) -> int:
         nonlocal cache
         cache = None
         return forward(ids)
