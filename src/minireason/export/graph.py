@@ -11,6 +11,7 @@ from onnx import GraphProto, NodeProto, TensorProto
 from onnx.checker import ValidationError
 
 from minireason.errors import ExportError
+from minireason.export.settings import projection_of
 
 WEIGHT_BITS = {
     TensorProto.INT4: 4,
@@ -21,8 +22,6 @@ WEIGHT_BITS = {
     TensorProto.BFLOAT16: 16,
     TensorProto.FLOAT: 32,
 }
-FUSED = {"q_proj": "qkv_proj", "k_proj": "qkv_proj", "v_proj": "qkv_proj"}
-FUSED |= {"gate_proj": "gate_up_proj", "up_proj": "gate_up_proj"}
 EMBEDDING = "embed_tokens"
 
 # ONNX Runtime keeps operators of its own in the standard domain, where ONNX does not know them.
@@ -63,8 +62,7 @@ def _weights(graph: GraphProto) -> Iterator[tuple[str, int]]:
 
 def _projection(node: NodeProto) -> str:
     """`down_proj` of `/model/layers.0/mlp/down_proj/MatMul_Q4`."""
-    name = node.name.split("/")[-2]
-    return FUSED.get(name, name)
+    return projection_of(node.name.split("/")[-2])
 
 
 def join_head_and_embedding(path: Path, block_size: int) -> None:

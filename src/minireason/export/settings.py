@@ -10,6 +10,14 @@ from minireason.edge.manifest import Bits, Format, Target
 PROJECTIONS = ("qkv_proj", "o_proj", "gate_up_proj", "down_proj", "lm_head")
 """What may stay at 8 bits beside 4-bit weights; `lm_head` is the tied embedding too."""
 
+_FUSED = {"q_proj": "qkv_proj", "k_proj": "qkv_proj", "v_proj": "qkv_proj"}
+_FUSED |= {"gate_proj": "gate_up_proj", "up_proj": "gate_up_proj"}
+
+
+def projection_of(name: str) -> str:
+    """The projection that a linear layer of this name is, or is a part of."""
+    return _FUSED.get(name, name)
+
 
 @dataclass(frozen=True, slots=True)
 class ExportSettings:

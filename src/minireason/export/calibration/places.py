@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from minireason.export.calibration.grid import Grid
-from minireason.export.settings import ExportSettings
+from minireason.export.settings import ExportSettings, projection_of
 
 Places = dict[torch.nn.Module, Grid]
 
@@ -27,7 +27,8 @@ def rounded_places(model: Any, settings: ExportSettings) -> Places:
 
 
 def _bits(name: str, settings: ExportSettings) -> int:
-    return 8 if name.rpartition(".")[2] in settings.keep_8bit else settings.bits
+    is_kept = projection_of(name.rpartition(".")[2]) in settings.keep_8bit
+    return 8 if is_kept else settings.bits
 
 
 @torch.no_grad()
