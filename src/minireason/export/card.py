@@ -59,7 +59,7 @@ def export_card(folder: Path, source: Path | None = None) -> str:
         form=FORMS[manifest.format],
         runtime=RUNTIMES[manifest.format],
         weights=next((path.name for path in sorted(folder.glob("*.gguf"))), ""),
-        quantization={name: _shown(value) for name, value in _flat(manifest.quantization)},
+        quantization=_quantization(manifest.quantization),
         gate=gate,
         section=card_section(gate) if gate else "",
         mark=MARK,
@@ -97,6 +97,22 @@ def _data(folder: Path) -> dict[str, Any]:
         return ModelCard.load(path).data.to_dict() if path.is_file() else {}
     except (OSError, ValueError, yaml.YAMLError):
         return {}
+
+
+def _quantization(made: Mapping[str, Any]) -> dict[str, str]:
+    """Name and value of what was rounded and how; of a calibration what it was and what it did."""
+    rounding = {name: value for name, value in made.items() if name != "calibration"}
+    rows = {name: _shown(value) for name, value in _flat(rounding)}
+    if (found := made.get("calibration")) is None:
+        return rows
+    before, after = (found[name]["divergence"] for name in ("plain", "calibrated"))
+    held_out = f"KL from the original, nats a token, {found['num_held_out']} held-out responses"
+    return rows | {
+        "calibration": f"{found['settings']['method']}, on {found['num_rollouts']:,} of the "
+        f"original's own correct responses ({found['num_tokens']:,} tokens) to "
+        f"`{found['questions']}`",
+        held_out: f"{before:.5f} by plain rounding, {after:.5f} calibrated",
+    }
 
 
 def _flat(quantization: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

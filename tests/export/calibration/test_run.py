@@ -18,12 +18,14 @@ from minireason.export.calibration.qat import QatSettings
 from minireason.export.calibration.report import REPORT
 from minireason.export.calibration.rollouts import RolloutSettings
 from minireason.export.calibration.run import WORK, CalibrationSettings, Method, calibrated
+from minireason.export.card import write_card
 from minireason.export.run import export_model
 from minireason.export.settings import ExportSettings
 from minireason.model.load import load_model
 from minireason.problems.benchmarks import load_benchmark
 from minireason.problems.procedural import generate_questions
 from minireason.progress import Progress
+from minireason.publish.leaks import check_leaks
 from minireason.records import Question, write_records
 from minireason.runfolder import read_json
 
@@ -89,6 +91,20 @@ def test_its_export_computes_what_its_weights_do(made: Path, tmp_path: Path) -> 
     assert manifest.model == "runs/base"
     assert manifest.source == report["original"] | {"calibrated": weights_hash(made)}
     assert manifest.quantization["calibration"] == report
+
+
+def test_its_export_and_its_card_say_what_was_done_and_name_no_place(
+    made: Path, tmp_path: Path
+) -> None:
+    export_model(ExportSettings(made, "onnx"), tmp_path / "export", QUIET)
+    write_card(tmp_path / "export")
+    report, card = read_json(made / REPORT), (tmp_path / "export" / "README.md").read_text()
+    assert report["questions"] == "questions.parquet"
+    assert f"| calibration | gptq, on {report['num_rollouts']} of the original's own" in card
+    plain, calibrated = (report[name]["divergence"] for name in ("plain", "calibrated"))
+    assert f"| {plain:.5f} by plain rounding, {calibrated:.5f} calibrated |" in card
+    assert "| method | round to nearest, symmetric |" in card and "num steps" not in card
+    assert not list(check_leaks(tmp_path / "export"))
 
 
 @pytest.mark.parametrize(

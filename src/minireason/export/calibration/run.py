@@ -150,9 +150,15 @@ def _made_with(
             "weights": weights_hash(settings.source),
         },
         "grid": grid_of(settings),
-        "questions": questions,
+        "questions": _named(questions),
         "settings": asdict(calibration),
     }
+
+
+def _named(questions: str) -> str:
+    """Where the questions are from, without the path: exports and their cards are for others."""
+    path = Path(questions).expanduser()
+    return path.resolve().name if path.exists() else questions
 
 
 def _is_made(out: Path, made_with: Mapping[str, Any]) -> bool:
