@@ -65,6 +65,7 @@ def test_how_it_was_measured_stands_below(gate):
     section = card_section(gate)
     assert "Greedy responses of at most 12 tokens" in section
     assert "1 rounds, CPU threads: 1" in section
+    assert "Allowed are a loss of 2 points and 5 points more loops." in section
     assert f"({gate.following.num_tokens:,} tokens)" in section
 
 

@@ -18,13 +18,13 @@ MADE = Manifest(
 ONE = Estimate(value=1.0, low=1.0, high=1.0)
 
 
-def loss(value, low, high, num_samples=1):
+def loss(value, low, high, num_samples=1, original=0.6):
     interval = Estimate(value=value, low=low, high=high)
     return Loss(
         num_questions=300,
         num_samples=num_samples,
-        original=0.6,
-        exported=0.6 - value,
+        original=original,
+        exported=original - value,
         loss=interval,
         p_value=0.5,
     )
@@ -75,6 +75,12 @@ def test_an_interval_on_one_side_of_the_limit_is_sure(low, high):
 def test_a_narrow_interval_around_the_limit_asks_for_no_more():
     (doubt,) = verdict(overall=loss(0.018, 0.005, 0.03)).doubts
     assert doubt.endswith("from 0.5 to 3.0 points")
+
+
+def test_an_original_that_answers_nothing_makes_a_pass_doubtful():
+    (doubt,) = verdict(overall=loss(0.0, -0.01, 0.01, original=0.02)).doubts
+    assert "the original itself answers 2.0 % correctly: a loss beyond 2 points cannot" in doubt
+    assert not verdict(overall=loss(0.0, -0.01, 0.01, original=0.021)).doubts
 
 
 def test_loops_beyond_the_originals_fail():

@@ -1,6 +1,7 @@
 """A folder for the hub appears whole, checked and with nothing else in it, or not at all."""
 
 import shutil
+from dataclasses import asdict
 
 import pytest
 from huggingface_hub import ModelCard
@@ -8,6 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from minireason.errors import MissingError, PublishError
 from minireason.export.gate_result import Estimate, Gate, Loss
+from minireason.export.gate_settings import GateSettings
 from minireason.export.gate_table import card_section
 from minireason.export.run import export_model
 from minireason.export.settings import ExportSettings
@@ -146,7 +148,7 @@ def test_what_a_gate_measured_stands_in_the_card(model, export, tmp_path):
     overall = Loss(
         num_questions=40, num_samples=1, original=0.5, exported=0.4875, loss=loss, p_value=0.4
     )
-    settings = {"max_tokens": 300, "num_samples": 0}
+    settings = asdict(GateSettings(max_tokens=300))
     gate = Gate(settings=settings, original="tiny", weights="w", overall=overall)
     made = export(model, gate=gate.model_dump())
     assert prepare(Publishing(model, tmp_path / "out", (made,), license="mit")) == []

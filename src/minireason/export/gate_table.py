@@ -82,7 +82,8 @@ def how_measured(gate: Gate) -> str:
     s = gate.settings
     told = (
         f"Greedy responses of at most {s['max_tokens']:,} tokens{_sampled(s)}; intervals are 95 %, "
-        f"the loss is in points and paired by question."
+        f"the loss is in points and paired by question. Allowed are a loss of {s['most_loss']:g} "
+        f"points and {s['most_loops']:g} points more loops."
     )
     if gate.following is not None:
         told += (
@@ -93,7 +94,7 @@ def how_measured(gate: Gate) -> str:
         told += (
             f" Times are medians of {found.num_rounds} rounds, CPU threads: {found.threads}; a "
             f"prompt of {found.num_prompt} tokens, then {found.num_timed} one at a time; the "
-            f"original under transformers in float32, each in a process of its own."
+            f"original under transformers in float32 on the CPU, each in a process of its own."
         )
     return told
 

@@ -67,9 +67,25 @@ def _losses(gate: Gate, settings: GateSettings) -> list[str]:
 
 
 def _doubts(overall: Loss | None, settings: GateSettings) -> list[str]:
-    """Whether the interval has the limit inside, and how many samples would narrow it to that."""
+    """What the loss cannot tell."""
     if overall is None:
         return []
+    return [*_too_little_to_lose(overall, settings), *_too_few(overall, settings)]
+
+
+def _too_little_to_lose(overall: Loss, settings: GateSettings) -> list[str]:
+    """Whether the original answers so little that no export could fail."""
+    if points(overall.original) > settings.most_loss:
+        return []
+    return [
+        f"the original itself answers {percent(overall.original)} % correctly: a loss beyond "
+        f"{settings.most_loss:g} points cannot show; ask a --benchmark that it can answer, or "
+        "allow more --max-tokens, with `minireason gate`"
+    ]
+
+
+def _too_few(overall: Loss, settings: GateSettings) -> list[str]:
+    """Whether the interval has the limit inside, and how many samples would narrow it to that."""
     low, high, limit = points(overall.loss.low), points(overall.loss.high), settings.most_loss
     if not low <= limit < high:
         return []
