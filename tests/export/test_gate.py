@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from minireason.export.gate import (
 )
 from minireason.export.gate_result import Gate
 from minireason.model.chat import Chat
+from minireason.problems.benchmarks import load_benchmark
 from minireason.progress import Progress
+from minireason.records import Question, write_records
 from minireason.runfolder import write_json
 
 QUIET = Progress(is_quiet=True)
@@ -110,6 +113,18 @@ def test_samples_are_judged_where_they_are_asked_for(gate, changed):
     assert found.original_responses.num_responses == 12
     assert found.agreement.num_responses == 4
     assert found.overall.loss.value == 0  # the same seeds
+
+
+def test_a_question_that_leaves_no_room_is_wrong_for_both(gate, changed, tmp_path):
+    short, long = load_benchmark("embedded-choice")[:2]
+    path = tmp_path / "mixed.parquet"
+    write_records(path, [short, replace(long, text="one more word " * 2000)], Question)
+    found = gate(asked=changed(benchmarks=(str(path),), num_questions=0))
+    assert found.is_passed and found.overall.num_questions == 2
+    assert found.original_responses.num_responses == 2 and found.agreement.num_responses == 1
+    write_records(path, [replace(long, text="one more word " * 2000)], Question)
+    with pytest.raises(DataError, match="no question fits the model's 1024 tokens"):
+        gate(asked=changed(benchmarks=(str(path),), num_questions=0))
 
 
 def test_one_reference_serves_several_exports(base, exported, settings, runs_as, noisy):

@@ -8,6 +8,7 @@ from runtimes import ModelRuntime
 from minireason.evaluate.intervals import clustered_interval, paired_interval
 from minireason.evaluate.sample import ScoredSample
 from minireason.export import scorers
+from minireason.export.agreement import BrokenError
 from minireason.export.asking import Answer
 from minireason.export.measures import OVERALL, agreement, following, losses, responses
 from minireason.export.scorers import ModelScorer, RuntimeScorer
@@ -77,6 +78,11 @@ def test_agreement_is_of_whole_responses_and_of_their_beginnings():
     assert agreement(answers([1]), answers([1], prompt=(5, 6))).num_other_prompts == 1
 
 
+def test_a_question_that_left_no_room_is_no_response_to_agree_on():
+    found = agreement(answers([1, 2], [], [3]), answers([1, 2], [7], [], prompt=(5, 6, 7)))
+    assert (found.num_responses, found.num_identical, found.num_other_prompts) == (1, 1, 0)
+
+
 @pytest.fixture(scope="module")
 def model(base):
     return load_model(str(base)).model
@@ -129,6 +135,12 @@ def test_a_response_is_followed_as_far_as_the_shorter_context_reaches(model, pla
         ModelScorer(model, 256), RuntimeScorer(ModelRuntime(plain, 1, 5)), asked, lambda *_: None
     )
     assert found.num_tokens == 3 + 1  # 3 of the prompt and 2 of the response give 3 predictions
+
+
+def test_a_context_that_ends_before_every_response_is_told(model, plain):
+    short = RuntimeScorer(ModelRuntime(plain, 1, 2))
+    with pytest.raises(BrokenError, match="no response fits the 2 tokens of the export"):
+        following(ModelScorer(model, 256), short, answers([9, 8], []), lambda *_: None)
 
 
 def test_a_share_stays_within_its_bounds(model, plain):

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from minireason.errors import PromptTooLongError
 from minireason.evaluate.benchmarks import Asked, benchmark_folder, open_benchmark
-from minireason.evaluate.sample import ScoredSample, score
+from minireason.evaluate.sample import ScoredSample, score, unfit
 from minireason.evaluate.sampling import Sampling
 from minireason.export.gate_settings import GateSettings
 from minireason.inference.backend import Response, Turn
@@ -15,7 +16,7 @@ from minireason.inference.thinking import with_begin
 from minireason.messages import prompt_messages
 from minireason.progress import Progress
 from minireason.records import Question
-from minireason.rollout.request import Completion
+from minireason.rollout.request import Completion, Request
 from minireason.seeding import derive_seed
 from minireason.verify.verifier import Verifier
 
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A judged response as token ids; the stop token is among them where there is one."""
+    """A judged response as token ids; the stop token is among them where there is one.
+
+    Both are empty where the prompt left no room.
+    """
 
     prompt_ids: Sequence[int]
     token_ids: Sequence[int]
@@ -53,31 +57,47 @@ def answer(
     verifier: Verifier,
     progress: Progress,
 ) -> list[Answer]:
-    """The answers to all questions, sample by sample in their order; all are asked at once."""
+    """The answers to all questions, sample by sample in their order; all are asked at once.
+
+    A prompt that leaves no room in the context is answered wrongly, by no tokens, as in `evaluate`.
+    """
     jobs = [
         (one, question, index)
         for one in benchmarks
         for question in one.questions
         for index in range(sampling.num_samples)
     ]
-    requests = [backend.request(_turn(*job, sampling)) for job in jobs]
+    requests = [_fitting(backend, _turn(*job, sampling)) for job in jobs]
+    asked = [request for request in requests if request is not None]
     num_done = num_tokens = 0
     with progress.track(backend.name) as advance:
 
         def count(_: int, completion: Completion) -> None:
             nonlocal num_done, num_tokens
             num_done, num_tokens = num_done + 1, num_tokens + len(completion.token_ids)
-            advance(num_done, len(jobs), f"{num_tokens:,} tokens")
+            advance(num_done, len(asked), f"{num_tokens:,} tokens")
 
-        completions = backend.engine.generate(requests, count)
+        completions = iter(backend.engine.generate(asked, count))
     is_inside = backend.starts_thinking()
     answers = []
-    for (one, question, index), request, done in zip(jobs, requests, completions, strict=True):
+    for (one, question, index), request in zip(jobs, requests, strict=True):
+        if request is None:
+            answers.append(Answer((), (), unfit(one, question, index)))
+            continue
+        done = next(completions)
         text = with_begin(backend.chat.decode(done.token_ids), is_inside)
         response = Response(text, done.finish_reason, len(done.token_ids))
         sample = score(one, question, index, response, verifier)
         answers.append(Answer(request.prompt_ids, done.token_ids, sample))
     return answers
+
+
+def _fitting(backend: LocalBackend, turn: Turn) -> Request | None:
+    """The turn as token ids; None where they leave no room."""
+    try:
+        return backend.request(turn)
+    except PromptTooLongError:
+        return None
 
 
 def _turn(asked: Asked, question: Question, index: int, sampling: Sampling) -> Turn:

@@ -199,6 +199,8 @@ def _timed_ids(answers: Sequence[Answer], settings: GateSettings, max_length: in
     """Prompt and tokens for the clock: conversations one behind the other, as long as asked."""
     wanted = min(settings.num_prompt + settings.num_timed, max_length)
     ids = [token for one in answers for token in (*one.prompt_ids, *one.token_ids)]
+    if not ids:
+        raise DataError(f"no question fits the model's {max_length} tokens; ask another benchmark")
     return (ids * -(-wanted // len(ids)))[:wanted]
 
 

@@ -13,6 +13,7 @@ from minireason.evaluate.intervals import clustered_interval
 from minireason.evaluate.metrics import sample_grid
 from minireason.evaluate.sample import ScoredSample
 from minireason.export.agreement import (
+    BrokenError,
     Interval,
     Positions,
     compare_positions,
@@ -33,7 +34,8 @@ def following(
 ) -> Following:
     """The export fed the original's responses. Raises BrokenError as `compare_positions`.
 
-    A response is followed as far as the shorter of the two contexts reaches.
+    A response is followed as far as the shorter of the two contexts reaches; BrokenError too where
+    that is before all of them.
     """
     limit = min(original.max_length, exported.max_length)
     parts: list[Positions] = []
@@ -43,6 +45,8 @@ def following(
         if begin < len(ids):
             parts.append(_along(original, exported, ids, begin))
         advance(number + 1, len(answers), f"{sum(len(part.kl) for part in parts):,} tokens")
+    if not parts:
+        raise BrokenError(f"no response fits the {exported.max_length} tokens of the export")
     sizes = [len(part.kl) for part in parts]
     every = joined(parts)
     return Following(
@@ -69,8 +73,8 @@ def _along(original: Scorer, exported: Scorer, ids: Sequence[int], begin: int) -
 
 
 def agreement(original: Sequence[Answer], exported: Sequence[Answer]) -> Agreement:
-    """How far the export's own greedy responses go along with the original's."""
-    pairs = list(zip(original, exported, strict=True))
+    """How far the export's own greedy responses go along with the original's, of all both gave."""
+    pairs = [(a, b) for a, b in zip(original, exported, strict=True) if a.token_ids and b.token_ids]
     is_same = [list(a.token_ids) == list(b.token_ids) for a, b in pairs]
     shares = [num_same(a.token_ids, b.token_ids) / len(a.token_ids) for a, b in pairs]
     return Agreement(
