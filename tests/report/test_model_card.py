@@ -118,6 +118,37 @@ def test_a_recipe_for_others_names_no_place_of_this_machine() -> None:
     assert without_paths(recipe) == shown
 
 
+@pytest.mark.parametrize(
+    ("server", "shown"),
+    [
+        ("http://localhost:8000/v1", "http://…/v1"),
+        ("http://10.0.0.3:8000", "http://…"),
+        ("http://[::1]:80/v1", "http://…/v1"),
+        ("https://gpu7/v1", "https://…/v1"),
+        ("https://gpu7.lan/v1", "https://…/v1"),
+        ("https://me:secret@api.example.com/v1", "https://…/v1"),
+        ("https://api.example.com/v1", "https://api.example.com/v1"),
+    ],
+)
+def test_a_recipe_for_others_names_no_server_of_ones_own(server: str, shown: str) -> None:
+    assert without_paths(f'base_url = "{server}"') == f'base_url = "{shown}"'
+
+
+def test_the_questions_and_the_teacher_are_named_without_their_paths(own_run: Path) -> None:
+    for step, changes in (
+        ("questions", {"sources": ["/home/me/q.jsonl", "hf:a/b"]}),
+        ("rollout", {"model": "/home/me/models/qwq"}),
+    ):
+        path = own_run / step / "manifest.json"
+        manifest = read_json(path)
+        manifest["config"][step] |= changes
+        path.write_text(json.dumps(manifest))
+    write_model_cards(own_run)
+    text = card(own_run, "rlvr")
+    assert "Questions from `…/q.jsonl`, `hf:a/b`; responses of the teacher" in text
+    assert "…/qwq`" in text and "/home/me" not in text
+
+
 @pytest.mark.parametrize("stage", TRAINED)
 def test_the_chain_is_that_of_the_manifests(stage: str, smoke_run: Path) -> None:
     _, *rows = table(card(smoke_run, stage), "step")

@@ -32,6 +32,11 @@ SHOWN = (
 )
 UNITS = {"pretrain": "texts", "dpo": "pairs", "rlvr": "prompts"}
 _LOCAL_PATH = re.compile(r'"(?:/|~)[^"]*/([^"/]+)/?"')
+# With a password, or without a name that the world knows.
+_OWN_SERVER = re.compile(
+    r'"(https?://)(?:[^"/]*@[^"/]*|(?:[\d.]+|\[[^"/]*\]|[^"/.:]+|[^"/:]*\.(?:internal|lan|local))'
+    r'(?::\d+)?)(?=[/"])'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ def facts_of_stage(run_dir: Path, steps: Mapping[str, Made], stage: str) -> Card
         license=base.license if base else _own_license(),
         base=base,
         system_prompt=recipe["model"]["system_prompt"],
-        sources=_config(made_from, "questions").get("sources", []),
+        sources=[*map(_place, _config(made_from, "questions").get("sources", []))],
         teacher=_teacher(_config(made_from, "rollout")),
         data=_data(made_from),
         contamination=_contamination(made_from),
@@ -118,8 +123,12 @@ def facts_of_folder(folder: Path) -> CardFacts:
 
 
 def without_paths(recipe: str) -> str:
-    """A recipe's text with absolute paths cut down to their last part: cards are for others."""
-    return _LOCAL_PATH.sub(r'"…/\1"', recipe)
+    """A recipe's text for others: of absolute paths the last part, of own servers no address."""
+    return _OWN_SERVER.sub(r'"\1…', _LOCAL_PATH.sub(r'"…/\1"', recipe))
+
+
+def _place(source: str) -> str:
+    return without_paths(f'"{source}"')[1:-1]
 
 
 def card_license(folder: Path) -> str | None:
@@ -194,7 +203,7 @@ def _config(made_from: Sequence[Made], step: str) -> dict[str, Any]:
 
 def _teacher(rollout: Mapping[str, Any]) -> str:
     teacher = str(rollout.get("teacher", ""))
-    return f"{teacher}, {rollout['model']}" if rollout.get("model") else teacher
+    return f"{teacher}, {_place(rollout['model'])}" if rollout.get("model") else teacher
 
 
 def _data(made_from: Sequence[Made]) -> list[tuple[str, str, str, str]]:
