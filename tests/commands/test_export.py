@@ -64,7 +64,7 @@ def test_a_run_folder_is_calibrated_on_its_own_questions(command, base, tmp_path
     assert made.source["calibrated"] == weights_hash(tmp_path / "out-weights")
     calibration = made.quantization["calibration"]
     assert calibration["settings"]["method"] == "gptq"
-    assert calibration["questions"] == str(run)
+    assert calibration["questions"] == run.name
     assert calibration["calibrated"]["divergence"] < calibration["plain"]["divergence"]
 
 
@@ -72,6 +72,10 @@ def test_a_run_folder_is_calibrated_on_its_own_questions(command, base, tmp_path
     ("arguments", "said"),
     [
         (["tiny", "--format", "onnx", "--calibrate", "qat"], "give --calibration-data RUN, or a "),
+        (
+            ["tiny", "--format", "onnx", "--calibration-data", "q.jsonl"],
+            "--calibration-data is for --calibrate; add it, or leave both out",
+        ),
         (
             ["tiny", "--format", "gguf", "--calibrate", "qat", "--calibration-data", "q.jsonl"],
             "calibration is for onnx with 4",

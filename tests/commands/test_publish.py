@@ -14,7 +14,7 @@ def hub(monkeypatch):
         def repo_info(self, repo_id):
             from types import SimpleNamespace
 
-            return SimpleNamespace(private=True)
+            return SimpleNamespace(private=repo_id != "me/open")
 
         def create_repo(self, repo_id, *, private, exist_ok):
             return f"https://hub/{repo_id}"
@@ -72,6 +72,28 @@ def test_yes_uploads_every_file_without_asking(command, base, tmp_path, hub):
     code, _, err = command("publish", base, *arguments)
     assert code == 0, err
     assert hub == [("me/it", sorted(path.name for path in out.iterdir()))]
+
+
+def test_yes_alone_does_not_upload_where_everybody_reads(command, base, tmp_path, hub):
+    arguments = ("--license", "mit", "--repo", "me/open", "--out", tmp_path / "out", "--yes")
+    code, _, err = command("publish", base, *arguments)
+    assert (code, err) == (
+        2,
+        "error: me/open is there already and public; add --public, or leave out --yes\n",
+    )
+    assert hub == []
+    code, _, err = command("publish", base, *arguments, "--public")
+    assert code == 0, err
+    assert len(hub) == 1
+
+
+def test_an_export_is_published_with_its_model(command, base, tmp_path):
+    export = tmp_path / "int4"
+    export.mkdir()
+    (export / "export.json").write_text("{}")
+    code, _, err = command("publish", export, "--dry-run", "--out", tmp_path / "out")
+    expected = f"error: {export} is an export; publish its model with --export {export}\n"
+    assert (code, err) == (2, expected)
 
 
 @pytest.mark.parametrize(

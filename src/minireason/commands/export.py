@@ -88,6 +88,8 @@ def export(
     from minireason.export.settings import ExportSettings
     from minireason.progress import Progress
 
+    if calibration_data and not calibrate:
+        raise ExportError("--calibration-data is for --calibrate; add it, or leave both out")
     progress = Progress()
     source, name = _source(model)
     kept = tuple(dict.fromkeys(keep_8bit or ()))

@@ -34,6 +34,7 @@ def publish(
     yes: Annotated[bool, typer.Option("--yes", help="Upload without asking.")] = False,
 ) -> None:
     """Check a model for the Hugging Face hub, and upload it."""
+    from minireason.edge.manifest import is_export
     from minireason.inference.resolve import model_folder
     from minireason.publish.run import Publishing, prepare, publication_name
     from minireason.publish.upload import check_repo, upload_command
@@ -45,6 +46,8 @@ def publish(
     folder = Path(model_folder(model))
     if not folder.is_dir():
         raise PublishError(f"{model} is on the hub already; give a folder")
+    if is_export(folder):
+        raise PublishError(f"{folder} is an export; publish its model with --export {folder}")
     out = out or Path("publish") / publication_name(folder, repo)
     failures = prepare(Publishing(folder, out, tuple(export or ()), license, repo))
     for failure in failures:
@@ -77,6 +80,8 @@ def _upload(folder: Path, repo: str, size: str, *, is_public: bool, is_agreed: b
 
     hub = HfApi()
     who = who_will_see(hub, repo, is_public=is_public)
+    if is_agreed and not is_public and "PUBLIC" in who:
+        raise PublishError(f"{repo} is there already and public; add --public, or leave out --yes")
     if not is_agreed and not typer.confirm(f"upload {size} to {repo} ({who})?"):
         typer.echo(f"nothing was uploaded; the folder is {folder}")
         return

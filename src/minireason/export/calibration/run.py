@@ -74,9 +74,11 @@ def calibrated(
     if _is_made(out, made_with):
         progress.say(f"{out} is there already, calibrated on the same with the same settings")
         return out
+    asked = calibration_questions(questions, calibration.rollouts)
     language_model = load_model(str(settings.source), choose_device("auto"))
     original: Any = language_model.model.eval()
-    asked = calibration_questions(questions, calibration.rollouts)
+    (out / WORK).mkdir(parents=True, exist_ok=True)
+    write_json(out / WORK / REPORT, made_with)
     own = own_correct_rollouts(
         language_model, asked, calibration.rollouts, out / WORK / "rollouts", progress
     )
@@ -162,17 +164,12 @@ def _named(questions: str) -> str:
 
 
 def _is_made(out: Path, made_with: Mapping[str, Any]) -> bool:
-    """Whether the calibration is there; begins it, or goes on with it, where it is not.
-
-    Raises ExportError where there is something else.
-    """
-    begun = out / WORK / REPORT
-    found = next((path for path in (out / REPORT, begun) if path.is_file()), None)
+    """Whether the calibration is there; raises ExportError where something else is."""
+    places = (out / REPORT, out / WORK / REPORT)
+    found = next((path for path in places if path.is_file()), None)
     if found is None and out.exists() and any(out.iterdir()):
         raise ExportError(f"{out} exists and is no calibrated model; give another, or delete it")
     if found is None:
-        begun.parent.mkdir(parents=True, exist_ok=True)
-        write_json(begun, made_with)
         return False
     made = read_json(found)
     if changes := [name for name, value in made_with.items() if made.get(name) != value]:
