@@ -155,6 +155,16 @@ def test_a_target_that_is_not_here_is_not_run_and_does_not_fail(base, exported, 
     assert "It has not been run on npu" in (exported / "README.md").read_text()
 
 
+def test_what_was_measured_stays_where_it_cannot_be_measured(
+    base, exported, settings, runs_as, monkeypatch
+):
+    runs_as()
+    measured = gate_export(base, exported, settings, QUIET)
+    monkeypatch.setattr("minireason.export.gate.why_not_run", lambda manifest: "not here")
+    assert gate_export(base, exported, settings, QUIET).not_run == "not here"
+    assert Gate.model_validate(read_manifest(exported).gate) == measured
+
+
 def test_a_package_that_is_not_installed_is_named(exported, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "pip install 'minireason[onnx]'" in why_not_run(read_manifest(exported))

@@ -55,9 +55,13 @@ class Reference:
 
 
 def gate_export(source: Path, exported: Path, settings: GateSettings, progress: Progress) -> Gate:
-    """Run the gate of an export, store it in its `export.json` and write its card."""
+    """Run the gate of an export, store it in its `export.json` and write its card.
+
+    What was measured elsewhere is not replaced by that it cannot be measured here.
+    """
     gate = run_gate(source, exported, settings, progress)
-    store_gate(exported, gate, source)
+    if not (gate.not_run and read_manifest(exported).gate):
+        store_gate(exported, gate, source)
     return gate
 
 
