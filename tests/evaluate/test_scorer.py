@@ -12,6 +12,8 @@ CODE = "calls = []\ndef longest(question, responses):\n    calls.append(question
 CODE += "    return [len(text) for text in responses]\n"
 CODE += "def few(question, responses):\n    return [1.0]\n"
 CODE += "def endless(question, responses):\n    return [float('inf') for _ in responses]\n"
+CODE += "def none(question, responses):\n    pass\n"
+CODE += "def words(question, responses):\n    return responses\n"
 
 
 @pytest.fixture
@@ -37,11 +39,16 @@ def test_a_function_without_a_file_has_no_hash():
     assert open_scorer("builtins:zip").code == ""
 
 
-@pytest.mark.parametrize("function", ["few", "endless"])
+@pytest.mark.parametrize("function", ["few", "endless", "none", "words"])
 def test_scores_that_are_not_a_finite_number_each_are_refused(function, path):
     scorer = open_scorer(f"{path}:{function}")
     with pytest.raises(SamplingError, match="it must give a finite number for each"):
         scorer("?", ["a", "b"])
+
+
+def test_what_is_no_function_is_refused_before_anything_is_sampled(path):
+    with pytest.raises(SamplingError, match=r"the score .*:calls' is \[\]; it must be a function"):
+        open_scorer(f"{path}:calls")
 
 
 @pytest.mark.parametrize("name", ["none.py:f", "json:nothing", "no_such_module:f"])

@@ -44,16 +44,22 @@ def open_scorer(name: str) -> Scorer:
             f"the score {name!r} cannot be loaded ({type(error).__name__}: {error}); one of your "
             "own is module:function or path/file.py:function"
         ) from error
+    if not callable(found):
+        raise SamplingError(f"the score {name!r} is {found!r:.60}; it must be a function")
 
     @functools.cache  # every size of a scaling asks again
     def score(question: str, responses: tuple[str, ...]) -> list[float]:
-        given = [float(value) for value in found(question, list(responses))]
-        if len(given) != len(responses) or not all(map(math.isfinite, given)):
+        given = found(question, list(responses))
+        try:
+            scores = [float(value) for value in given]
+        except (TypeError, ValueError):
+            scores = []
+        if len(scores) != len(responses) or not all(map(math.isfinite, scores)):
             raise SamplingError(
-                f"{name} gave {given} for {len(responses)} responses; it must give a finite number "
-                "for each"
+                f"{name} gave {given!r:.200} for {len(responses)} responses; it must give a finite "
+                "number for each"
             )
-        return given
+        return scores
 
     return Scorer(name, _code_hash(found), score)
 
