@@ -117,6 +117,15 @@ def test_weights_in_several_files_are_held_to_their_index(folder):
     ]
 
 
+@pytest.mark.parametrize("prepare_weights", [lambda folder: None, sharded])
+def test_weights_that_nothing_loads_are_named(prepare_weights, folder):
+    prepare_weights(folder)
+    save_file({"weight": torch.zeros(2)}, folder / "critic.safetensors")
+    assert list(check_weights(folder)) == [
+        "critic.safetensors is no part of the model; take it out"
+    ]
+
+
 def test_a_model_that_needs_its_own_code_is_refused(folder):
     edit(folder / "config.json", auto_map={"AutoModelForCausalLM": "mine.Mine"}, model_type="mine")
     assert any("transformers cannot load the model" in found for found in check_weights(folder))

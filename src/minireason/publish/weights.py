@@ -47,6 +47,7 @@ def _check_index(folder: Path, held: dict[str, set[str] | None]) -> Iterator[str
     if not (folder / INDEX).is_file():
         if "model.safetensors" not in held:
             yield f"there is neither model.safetensors nor {INDEX}"
+        yield from _unused(held.keys() - {"model.safetensors"})
         return
     try:
         weight_map = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
@@ -56,9 +57,14 @@ def _check_index(folder: Path, held: dict[str, set[str] | None]) -> Iterator[str
         return
     for file in sorted({file for _, file in wanted} - held.keys()):
         yield f"{INDEX} names {file}, which is not there"
+    yield from _unused(held.keys() - {file for _, file in wanted})
     for tensor, file in wanted:
         if (names := held.get(file)) is not None and tensor not in names:
             yield f"{INDEX} names {tensor} in {file}, which does not have it"
+
+
+def _unused(files: set[str]) -> Iterator[str]:
+    yield from (f"{file} is no part of the model; take it out" for file in sorted(files))
 
 
 def _check_shapes(folder: Path) -> Iterator[str]:
