@@ -221,6 +221,8 @@ Generate = Callable[[list[int], int], list[int]]
 
 
 def run_child(run: Run) -> None:
+    from minireason.export.timed import peak_bytes
+
     started = time.perf_counter()
     generate = OPENERS[run["how"]](Path(run["folder"]), run["threads"])
     open_s = time.perf_counter() - started
@@ -313,12 +315,6 @@ def transformers_model(folder: Path, threads: int) -> Any:
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-
-
-def peak_bytes() -> int:
-    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
-    (kib,) = (int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-    return kib * 1024
 
 
 OPENERS = {"ours": open_ours, "generate": open_generate, "loop": open_loop}
