@@ -98,9 +98,8 @@ def show(lines: Iterator[str]) -> None:
 
 def exported(name: str, model: Path, out: Path) -> Path | None:
     """The export of this name, made where it is not there."""
-    from minireason.export.run import export_model
-
     from minireason.edge.manifest import is_export
+    from minireason.export.run import export_model
     from minireason.export.settings import ExportSettings
     from minireason.progress import Progress
 

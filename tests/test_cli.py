@@ -16,7 +16,7 @@ ROWS = [
     for n in range(1, 6)
 ]
 COMMANDS = ["run", "rollout", "verify", "curate", "evaluate", "compare", "report", "ablate"]
-COMMANDS += ["chat", "export", "scale", "serve", "train"]
+COMMANDS += ["chat", "export", "gate", "scale", "serve", "publish", "train"]
 TRAIN_COMMANDS = ["pretrain", "midtrain", "sft", "dpo", "rlvr"]
 RUN_OPTIONS = ["--out", "--from", "--until", "--only", "--set", "--processes"]
 RUN_OPTIONS += ["--dry-run", "--help"]

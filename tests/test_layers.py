@@ -10,7 +10,7 @@ FILES = sorted(SRC.rglob("*.py"))
 
 # From the bottom up. The parts of one line do not import each other.
 LAYERS = [
-    ["errors", "seeding", "account", "conventions", "atomic", "marks"],
+    ["errors", "seeding", "account", "conventions", "atomic", "marks", "functions"],
     ["records", "recipe", "runfolder", "progress", "world"],
     ["recipe_file", "tables", "journal", "shards", "interrupt"],
     ["messages", "step", "endpoint"],
@@ -20,7 +20,7 @@ LAYERS = [
     ["inference"],
     ["evaluate", "rl", "retrieval"],
     ["report", "serve", "terminal", "export", "scaling"],
-    ["workbench"],
+    ["workbench", "publish"],
     ["stages"],
     ["pipeline"],
     ["runner", "launch", "options"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -15,6 +14,8 @@ from minireason.commands.chat import chat
 from minireason.commands.compare import compare
 from minireason.commands.evaluate import evaluate
 from minireason.commands.export import export
+from minireason.commands.gate import gate
+from minireason.commands.publish import publish
 from minireason.commands.scale import scale
 from minireason.commands.serve import serve
 from minireason.commands.steps import Chosen, run_steps
@@ -25,9 +26,6 @@ from minireason.options import Overrides, RecipePath
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# Where torchao is installed, transformers imports it, and it says what it has no kernels for.
-for noisy in ("torchao", "torch.utils._pytree"):
-    logging.getLogger(noisy).setLevel(logging.ERROR)
 
 INTERRUPTED = 130
 
@@ -143,8 +141,10 @@ def report(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> 
 app.command()(ablate)
 app.command()(chat)
 app.command()(export)
+app.command()(gate)
 app.command()(scale)
 app.command()(serve)
+app.command()(publish)
 
 
 @train_app.command()

@@ -29,8 +29,16 @@ class SamplingError(MinireasonError, ValueError):
     """A sampling request cannot be served, for example a prompt longer than the context."""
 
 
+class PromptTooLongError(SamplingError):
+    """A prompt fills the context and leaves no room for a response."""
+
+
 class ExportError(MinireasonError, ValueError):
     """A model cannot be exported as asked, or what was made of it is not what was asked."""
+
+
+class PublishError(MinireasonError, RuntimeError):
+    """A model cannot be published as it is, or the hub refuses it."""
 
 
 class Preempted(KeyboardInterrupt):

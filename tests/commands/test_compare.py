@@ -40,6 +40,15 @@ def test_one_evaluation_cannot_be_compared(command, tmp_path):
     assert code == 2 and "needs two or more" in err
 
 
+def test_a_summary_that_is_none_is_one_line(command, tmp_path):
+    (tmp_path / "samples").mkdir()
+    write_records(tmp_path / "samples" / "sums.parquet", [sample("correct")], EvalSample)
+    write_json(tmp_path / "summary.json", [1])
+    code, _, err = command("compare", tmp_path, tmp_path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "summary.json is no summary" in err
+
+
 def test_a_folder_is_no_page(command, tmp_path):
     code, _, err = command("compare", tmp_path, "--out", tmp_path)
     assert code == 2 and "is a directory" in err

@@ -8,6 +8,7 @@ import pytest
 
 from minireason.edge.manifest import read_manifest
 from minireason.evaluate.settings import weights_hash
+from minireason.model.source import TINY_FOLDER
 from minireason.problems.procedural import generate_questions
 from minireason.records import Question, write_records
 
@@ -16,20 +17,20 @@ def test_a_model_is_exported_under_its_name_and_one_is_told_how_to_try_it(
     command, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    code, out, err = command("export", "tiny", "--format", "onnx")
+    code, out, err = command("export", "tiny", "--format", "onnx", "--no-gate")
     assert code == 0, err
     assert out == "try it: minireason chat exports/model-tiny-onnx-4\n"
     assert "exporting model/tiny as onnx, 4 bits" in err and " MB in " in err
     made = read_manifest(tmp_path / "exports" / "model-tiny-onnx-4")
     assert (made.model, made.bits, made.target) == ("model/tiny", 4, "cpu")
-    _, _, err = command("export", "tiny", "--format", "onnx")
+    _, _, err = command("export", "tiny", "--format", "onnx", "--no-gate")
     assert "is there already" in " ".join(err.split())
 
 
 def test_the_options_reach_the_export(command, tmp_path):
     options = ["--block-size", "64", "--accuracy-level", "1", "--out", tmp_path / "out"]
     kept = ["--keep-8bit", "down_proj", "--keep-8bit", "o_proj", "--keep-8bit", "down_proj"]
-    code, _, err = command("export", "tiny", "--format", "onnx", *options, *kept)
+    code, _, err = command("export", "tiny", "--format", "onnx", "--no-gate", *options, *kept)
     assert code == 0, err
     made = read_manifest(tmp_path / "out").quantization
     assert made["settings"] == {
@@ -40,11 +41,11 @@ def test_the_options_reach_the_export(command, tmp_path):
     assert (made["bits"]["down_proj"], made["bits"]["qkv_proj"]) == (8, 4)
 
 
-def test_a_run_folder_is_exported_by_its_last_rung(command, base, tmp_path):
+def test_a_run_folder_is_exported_by_its_last_rung(command, tmp_path):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "sft").symlink_to(base)
+    (tmp_path / "run" / "sft").symlink_to(TINY_FOLDER)
     arguments = ["--format", "hf", "--bits", "16", "--out", tmp_path / "out"]
-    code, _, err = command("export", tmp_path / "run", *arguments)
+    code, _, err = command("export", tmp_path / "run", "--no-gate", *arguments)
     assert code == 0, err
     assert read_manifest(tmp_path / "out").format == "hf"
 
@@ -106,3 +107,34 @@ def test_help_imports_no_torch(tmp_path):
     )
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
     assert "--keep-8bit" in done.stdout
+
+
+def test_an_export_that_loses_too_much_ends_with_1_and_stays_to_look_at(
+    command, base, tmp_path, monkeypatch
+):
+    from minireason.export import gate
+    from minireason.export.gate_result import Gate
+
+    asked = []
+
+    def run_gate(source, exported, settings, progress):
+        asked.append((source, settings.num_questions, settings.most_loss))
+        failures = ("accuracy: loss 9.0 points",) if settings.most_loss < 9 else ()
+        return Gate(settings={}, original="base", weights="w", failures=failures)
+
+    monkeypatch.setattr(gate, "run_gate", run_gate)
+    arguments = ["export", base, "--format", "hf", "--bits", "16", "--out", tmp_path / "out"]
+    code, out, _ = command(*arguments, "--gate-questions", 7)
+    assert (code, out) == (1, "gate failed: accuracy: loss 9.0 points\n")
+    assert read_manifest(tmp_path / "out").gate["failures"] == ["accuracy: loss 9.0 points"]
+    code, out, _ = command(*arguments, "--most-loss", 9)
+    assert code == 0 and out.splitlines()[-1].startswith("try it: ")
+    assert asked == [(base, 7, 2.0), (base, 100, 9.0)]
+    assert "The gate passed" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_without_a_gate_the_card_says_that_nothing_was_measured(command, base, tmp_path):
+    arguments = ["--format", "hf", "--bits", "16", "--out", tmp_path / "out", "--no-gate"]
+    code, _, err = command("export", base, *arguments)
+    assert code == 0, err
+    assert "Nothing has been measured" in (tmp_path / "out" / "README.md").read_text()

@@ -49,7 +49,7 @@ def test_the_same_seed_gives_the_same_result(command, tmp_path):
         (("--sizes", "1,two"), "--sizes is '1,two'"),
         (("--benchmark", "no-such"), "'no-such' is unknown"),
         (("--benchmark", "aime2025", "--data", "nowhere"), "aime2025"),
-        (("--score", "median"), "'median' cannot be loaded"),
+        (("--score", "median"), "the score is 'median'; it is mean, sum"),
         (("--temperature", "9"), "temperature is 9.0"),
     ],
 )

@@ -5,6 +5,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from chat_server import completion
 
+from minireason.endpoint import streaming
 from minireason.endpoint.server import Endpoint
 from minireason.endpoint.streaming import Delta, stream_chat
 from minireason.errors import SamplingError
@@ -45,6 +46,25 @@ def test_deltas_come_as_they_were_sent(serve):
     assert path == "/v1/chat/completions"
     assert request["stream"] is True
     assert request["stream_options"] == {"include_usage": True}
+
+
+def test_a_stream_without_end_is_left(serve, monkeypatch):
+    monkeypatch.setattr(streaming, "LARGEST_STREAM", 3 << 20)
+    with pytest.raises(SamplingError, match="a response of more than 3 MiB"):
+        asked(serve, event({"content": "a" * 1000}) * 4000)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_reply_without_end_is_left(status, serve, monkeypatch):
+    monkeypatch.setattr(streaming, "LARGEST_REPLY", 1 << 20)
+    read = []
+    begin_of = streaming._begin_of
+    monkeypatch.setattr(
+        streaming, "_begin_of", lambda *given: read.append(begin_of(*given)) or read[-1]
+    )
+    with pytest.raises(SamplingError, match="more than 1 MiB" if status == 200 else "status 500"):
+        asked(serve, b" " * (8 << 20), status, {"Content-Type": "application/json"})
+    assert len(read[0]) < 2 << 20
 
 
 def test_a_server_that_does_not_stream_is_read_whole(serve):

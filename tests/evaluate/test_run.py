@@ -4,13 +4,15 @@ import json
 import pytest
 from backends import FakeBackend
 
-from minireason.errors import DataError, RunFolderError
+from minireason.errors import DataError, PromptTooLongError, RunFolderError
 from minireason.evaluate.benchmarks import Asked
 from minireason.evaluate.results import read_results
 from minireason.evaluate.run import evaluate
 from minireason.evaluate.sample import ScoredSample
+from minireason.evaluate.sampling import Measuring as SamplingMeasuring
 from minireason.evaluate.sampling import Sampling
-from minireason.inference.backend import Response
+from minireason.evaluate.scorer import Scorer
+from minireason.inference.backend import Response, Turn
 from minireason.progress import Progress
 from minireason.records import EvalSample, Question, read_records
 from minireason.rollout.sampling import SamplingParams
@@ -37,12 +39,13 @@ def run(tmp_path):
         fields = {"label": "sums", "prompt": "{question}", "is_withheld": False}
         fields |= {key: changes.pop(key) for key in list(changes) if key in fields}
         samples, keeps = changes.pop("samples", 4), changes.pop("keeps", False)
+        scorer = changes.pop("scorer", None)
         params = dataclasses.replace(PARAMS, **changes)
         asked = Asked(questions=questions, num_all=9, **fields)
         return evaluate(
             backend or FakeBackend(add),
             [asked],
-            Sampling(samples, params, keeps_withheld=keeps),
+            Sampling(samples, params, keeps_withheld=keeps, scorer=scorer),
             tmp_path / name,
             about,
             Progress(is_quiet=True),
@@ -127,6 +130,85 @@ def test_other_settings_in_the_same_folder_are_an_error(run, change, message):
     with pytest.raises(RunFolderError) as error:
         run(**change)
     assert message in str(error.value)
+
+
+class Measuring(FakeBackend):
+    """Has no room for the questions of these numbers."""
+
+    def __init__(self, *unfit, **options):
+        super().__init__(add, **options)
+        self.unfit = unfit
+
+    def request(self, turn):
+        if int(turn.messages[-1]["content"].split()[-3]) in self.unfit:
+            raise PromptTooLongError("the conversation is 99 tokens long and the context 50")
+
+
+def test_a_question_that_leaves_no_room_is_wrong_and_the_others_are_asked(run, tmp_path):
+    backend = Measuring(1)
+    results = run(backend).benchmarks["sums"]
+    assert len(backend.turns) == 8
+    whole = run(name="whole").benchmarks["sums"]
+    samples = read_records(tmp_path / "out" / "samples" / "sums.parquet", ScoredSample)
+    others = read_records(tmp_path / "whole" / "samples" / "sums.parquet", ScoredSample)
+    assert [s for s in samples if s.question_id != "q1"] == [
+        s for s in others if s.question_id != "q1"
+    ]
+    unfit = [s for s in samples if s.question_id == "q1"]
+    assert [(s.index, s.verdict, s.finish_reason) for s in unfit] == [
+        (index, "incorrect", "no room") for index in range(4)
+    ]
+    right = sum(s.verdict == "correct" for s in others if s.question_id != "q1")
+    assert results.pass_at_1 == pytest.approx(right / 12)
+    assert (results.num_unfit, whole.num_unfit) == (1, 0)
+    assert results.best_of_n["mean_logprob"].num_questions == 3
+    assert results.truncation_rate == 0.0
+    again = Measuring(1)
+    assert run(again).benchmarks["sums"] == results and again.turns == []
+
+
+def test_where_nothing_fits_nothing_is_asked(run):
+    results = run(Measuring(0, 1, 2)).benchmarks["sums"]
+    assert (results.pass_at_1, results.num_unfit, results.best_of_n) == (0.0, 3, {})
+
+
+@pytest.mark.parametrize("most", [0, 5])
+def test_a_killed_evaluation_with_such_a_question_goes_on(run, tmp_path, most):
+    whole = run(Measuring(1), name="whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(Measuring(1, most=most), name="killed")
+    assert run(Measuring(1), name="killed") == whole
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+
+
+def test_the_embedded_engine_says_what_leaves_no_room(base):
+    from minireason.inference.resolve import open_local
+
+    backend = open_local(str(base), max_length=32, max_batch=2)
+    assert isinstance(backend, SamplingMeasuring)
+    fits, too_long = (
+        Turn([{"role": "user", "content": "7 " * count}], PARAMS) for count in (2, 40)
+    )
+    backend.request(fits)
+    with pytest.raises(PromptTooLongError, match="the context 32"):
+        backend.request(too_long)
+
+
+def test_a_scorer_can_be_added_later_and_not_changed(run, tmp_path):
+    def scorer(code, sign):
+        return Scorer("m:f", code, lambda _, texts: [sign * int(text[10:-1]) for text in texts])
+
+    assert "m:f" not in run().benchmarks["sums"].best_of_n
+    backend = FakeBackend(add)
+    low = run(backend, scorer=scorer("1", -1)).benchmarks["sums"]
+    assert backend.turns == []
+    assert low.best_of_n["m:f"].pass_at_1 == low.pass_at_k["4"].pass_at_1, "the lower is right"
+    settings = json.loads((tmp_path / "out" / "settings.json").read_text())
+    assert settings["score"] == {"name": "m:f", "code": "1"}
+    with pytest.raises(RunFolderError, match=r"score\.code was '1', is now '2'"):
+        run(scorer=scorer("2", 1))
+    with pytest.raises(RunFolderError, match=r"score\.name was 'm:f', is now None"):
+        run()
 
 
 def test_another_device_is_an_error_while_samples_are_missing_and_none_afterwards(run):

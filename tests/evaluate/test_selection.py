@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import math
 
@@ -5,9 +6,19 @@ import numpy as np
 import pytest
 
 from minireason.errors import DataError
+from minireason.evaluate.benchmarks import Asked
 from minireason.evaluate.metrics import Grid, pass_rate
 from minireason.evaluate.sample import ScoredSample
-from minireason.evaluate.selection import best_of_n, majority, mean_logprob, pass_at_k, sum_logprob
+from minireason.evaluate.scorer import Scorer
+from minireason.evaluate.selection import (
+    best_by,
+    best_of_n,
+    majority,
+    mean_logprob,
+    pass_at_k,
+    sum_logprob,
+)
+from minireason.records import Question
 from minireason.verify import Verifier
 
 
@@ -93,6 +104,24 @@ def test_the_best_of_n_has_the_highest_score_and_of_equal_ones_is_the_first():
     assert best_of_n(samples(one), sum_logprob).pass_at_1 == 0.0
     assert best_of_n(samples(tie), sum_logprob).pass_at_1 == 0.0
     assert best_of_n(samples(one), lambda sample: -sample.num_tokens).pass_at_1 == 0.0
+
+
+def test_the_best_by_a_scorer_of_ones_own_is_what_it_rates_highest_of_each_question():
+    questions = [Question(f"q{n}", f"Question {n}", "2", "test") for n in range(2)]
+    asked = Asked("b", questions, 2, "Think. {question}")
+    given = samples(votes("2", "3"), votes("3", "2"))
+    given = [dataclasses.replace(s, response=s.extracted + "!") for s in given]
+    seen = []
+
+    def score(question, responses):
+        seen.append((question, responses))
+        return [float(text[0]) for text in responses]
+
+    rate = best_by(Scorer("m:f", "", score), given, asked)
+    assert rate.pass_at_1 == 0.0, "3 is rated higher than 2"
+    assert seen == [("Think. Question 0", ("2!", "3!")), ("Think. Question 1", ("3!", "2!"))]
+    withheld = dataclasses.replace(asked, is_withheld=True)
+    assert best_by(Scorer("m:f", "", score), samples(votes("2")), withheld) is None
 
 
 def test_without_scores_there_is_no_best_and_some_missing_are_an_error():

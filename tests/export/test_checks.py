@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,8 +11,14 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from minireason.errors import ExportError
-from minireason.export.checks import check
+from minireason.export.checks import (
+    _check_architecture,
+    _check_attention,
+    _check_vocabulary,
+    check,
+)
 from minireason.export.settings import ExportSettings
+from minireason.model.phi4_mini import meta_model, phi4_mini_config
 
 
 @pytest.fixture
@@ -43,6 +51,15 @@ def change(folder, name, **values):
 )
 def test_the_tiny_model_passes(format, bits, target, tiny):
     check(ExportSettings(tiny, format, bits, target))
+
+
+def test_phi_4_mini_itself_passes():
+    config = phi4_mini_config()
+    config.architectures = ["Phi3ForCausalLM"]
+    weights = meta_model(config).state_dict()
+    _check_architecture(config)
+    _check_attention(config)
+    _check_vocabulary(config, {name: tuple(each.shape) for name, each in weights.items()})
 
 
 def test_a_longrope_model_passes_pinned_or_not(longrope):
@@ -150,6 +167,19 @@ def test_architectures_and_rotations_that_were_not_compared_are_refused(saved):
     rope = {"rope_type": "linear", "rope_theta": 1e4, "factor": 4.0}
     said = refused(saved("LlamaForCausalLM", rope_parameters=rope))
     assert "rotary embedding of this LlamaForCausalLM is linear; ONNX takes default, llama3" in said
+
+
+def test_gguf_takes_the_architectures_that_it_names_and_no_target(tiny, saved, monkeypatch):
+    named = SimpleNamespace(ARCHITECTURES=("Phi3ForCausalLM",))
+    monkeypatch.setitem(sys.modules, "minireason.export.gguf", named)
+    for bits in (4, 8, 16, 32):
+        check(ExportSettings(tiny, "gguf", bits))
+    check(ExportSettings(saved(vocab_size=512), "gguf"))  # the ONNX builder's traps are not its
+    said = refused(saved("OlmoForCausalLM"), "gguf")
+    assert said == (
+        "the architecture is OlmoForCausalLM; GGUF takes Phi3ForCausalLM. Use --format hf"
+    )
+    assert "a GGUF is one for all devices" in refused(tiny, "gguf", target="npu")
 
 
 def test_longrope_over_no_more_than_the_original_length_is_refused(longrope, tmp_path):

@@ -63,7 +63,7 @@ def test_garbage_fails_and_is_asked_nothing_more(gate, noisy):
     found = gate(noisy(100.0))
     assert found.failures[0].startswith("garbage: ")
     assert found.agreement is None and found.overall is None
-    assert "--bits 16" in found.advice[0]
+    assert "--bits 32" in found.advice[0]
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
@@ -92,7 +92,7 @@ def test_an_export_that_does_not_load_fails(gate, exported, footprint):
 def test_a_loss_beyond_the_limit_fails_with_what_to_try(gate, changed):
     found = gate(asked=changed(most_loss=-1.0))
     assert found.failures[0].startswith("accuracy: loss 0.0 points [")
-    assert found.advice[0].startswith("--keep-8bit down_proj")
+    assert found.advice[0].startswith("--calibrate qat")
 
 
 def test_another_chat_template_fails(gate, tokenizer):

@@ -443,3 +443,13 @@ def test_what_is_tokenised_otherwise_in_other_scripts_is_told(llama_cpp, tmp_pat
     gguf_models.save(tmp_path, "phi3", tokenizer=gguf_models.regex_tokenizer(_O200K))
     made, _ = export(tmp_path, tmp_path / "gguf")
     assert any("ÉCOLE" in text for text in made["tokenizes_differently"])
+
+
+def test_special_tokens_that_swallow_white_space_are_told(llama_cpp, tmp_path):
+    gguf_models.save(tmp_path, "phi3")
+    path = tmp_path / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    tokenizer["added_tokens"][2]["rstrip"] = True
+    path.write_text(json.dumps(tokenizer))
+    made, _ = export(tmp_path, tmp_path / "gguf")
+    assert made["tokenizes_differently"] == ["a <|user|>\n b"]

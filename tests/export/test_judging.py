@@ -118,9 +118,11 @@ def advice_of(**changes):
 
 
 def test_what_was_done_already_is_not_advised():
-    asked = {"block_size": 16, "accuracy_level": 1, "keep_8bit": ["down_proj"]}
-    found = advice_of(quantization={"settings": asked})
+    kept = ["down_proj", "lm_head", "qkv_proj"]
+    asked = {"block_size": 16, "accuracy_level": 1, "keep_8bit": kept}
+    found = advice_of(quantization={"settings": asked, "calibration": {"method": "qat"}})
     assert "--keep-8bit" not in found and "--block-size" not in found
+    assert "--calibrate" not in found
     assert "--accuracy-level" not in found and "--bits 8" in found
 
 
@@ -132,4 +134,5 @@ def test_what_a_format_does_not_have_is_not_advised():
     for form in ("gguf", "hf"):
         found = advice_of(format=form)
         assert "--block-size" not in found and "--keep-8bit" not in found and "--bits 8" in found
-    assert "--bits 16" in advice_of(bits=8) and "defect" in advice_of(bits=16)
+    assert "--bits 16" in advice_of(bits=8, format="gguf") and "defect" in advice_of(bits=16)
+    assert "--bits 32" in advice_of(bits=8)  # ONNX for a CPU has no 16

@@ -6,7 +6,7 @@ import pytest
 from safetensors.torch import load_file
 
 from minireason.errors import ExportError
-from minireason.export.source import prepare, read_config, weight_shapes
+from minireason.export.source import longest_context, prepare, read_config, weight_shapes
 
 
 def prepared(source, folder):
@@ -60,3 +60,8 @@ def test_a_configuration_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "nonesuch"}')
     with pytest.raises(ExportError, match=r"config\.json cannot be read"):
         read_config(tmp_path)
+
+
+@pytest.mark.parametrize(("pinned", "context"), [("short", 64), ("long", 512), (None, 512)])
+def test_short_factors_end_with_the_length_of_pre_training(longrope, pinned, context):
+    assert longest_context(read_config(longrope(pinned))) == context

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 from huggingface_hub import ModelCard
+from transformers import AutoModelForCausalLM
 
 from minireason.evaluate.schema import read_summary
 from minireason.report import write_model_cards
-from minireason.report.model_card import is_ours
+from minireason.report.card_facts import without_paths
+from minireason.report.model_card import SECTIONS, is_ours
 from minireason.runfolder import StepFolder, read_json
 
 TRAINED = ["midtrain", "sft", "dpo", "rlvr"]
@@ -62,6 +66,59 @@ def test_the_ladder_is_that_of_the_summaries_up_to_the_model(stage: str, smoke_r
 
 
 @pytest.mark.parametrize("stage", TRAINED)
+def test_the_card_has_the_sections_of_a_good_one(stage: str, smoke_run: Path) -> None:
+    found = re.findall(r"^## (.*)$", card(smoke_run, stage), flags=re.MULTILINE)
+    assert found == list(SECTIONS)
+    template = Path(huggingface_hub.__file__).parent / "templates" / "modelcard_template.md"
+    asked = re.findall(r"^## (.*)$", template.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    optional = {"Glossary", "Technical Specifications", "Model Examination"}
+    optional |= {"More Information", "Model Card Authors", "Model Card Contact"}
+    names = {name.removesuffix(" [optional]") for name in asked}
+    assert names - optional <= set(found)
+
+
+def test_what_safety_benchmarks_gave_stands_by_itself(own_run: Path) -> None:
+    assert "Not measured: neither refusals" in card(own_run, "rlvr")
+    for rung in RUNGS.values():
+        path = own_run / f"evaluate-{rung}" / "summary.json"
+        path.write_text(path.read_text().replace('"embedded-hard": {', '"safety-hard": {'))
+    write_model_cards(own_run)
+    results, safety = card(own_run, "rlvr").split("## Safety")
+    assert "safety-hard" not in results.split("## Evaluation")[1]
+    assert table(safety, "model")[0] == ["model", "safety-hard"]
+    assert "Not measured" not in safety.split("## Bias")[0]
+
+
+def test_results_on_data_sets_of_the_hub_are_listed_for_it(own_run: Path) -> None:
+    path = own_run / "evaluate-rlvr" / "summary.json"
+    summary = read_json(path)
+    assert ModelCard.load(own_run / "rlvr" / "README.md").data.eval_results is None
+    summary["sampling"] |= {"benchmarks": ["hf:owner/sums:main", "embedded-math"], "limit": 0}
+    summary["benchmarks"]["sums-main"] = summary["benchmarks"]["embedded-math"]
+    path.write_text(json.dumps(summary))
+    write_model_cards(own_run)
+    (result,) = ModelCard.load(own_run / "rlvr" / "README.md").data.eval_results
+    assert (result.dataset_type, result.dataset_config) == ("owner/sums", "main")
+    assert result.metric_value == round(100 * summary["benchmarks"]["sums-main"]["pass_at_1"], 1)
+    summary["sampling"]["limit"] = 10
+    path.write_text(json.dumps(summary))
+    write_model_cards(own_run)
+    assert ModelCard.load(own_run / "rlvr" / "README.md").data.eval_results is None
+
+
+def test_the_parameters_are_counted(smoke_run: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(smoke_run / "sft", device_map="meta")
+    count = sum(weight.numel() for weight in model.parameters())
+    assert f"- **Parameters:** {count:,}\n" in card(smoke_run, "sft")
+
+
+def test_a_recipe_for_others_names_no_place_of_this_machine() -> None:
+    recipe = 'base = "/home/me/models/phi/"\nsources = ["~/q.jsonl", "hf:a/b", "data/q.jsonl"]'
+    shown = 'base = "…/phi"\nsources = ["…/q.jsonl", "hf:a/b", "data/q.jsonl"]'
+    assert without_paths(recipe) == shown
+
+
+@pytest.mark.parametrize("stage", TRAINED)
 def test_the_chain_is_that_of_the_manifests(stage: str, smoke_run: Path) -> None:
     _, *rows = table(card(smoke_run, stage), "step")
     assert rows[-1][0] == stage
@@ -87,7 +144,10 @@ def test_the_card_says_what_each_training_took(smoke_run: Path) -> None:
         assert f"`learning_rate = {manifest['config'][stage]['learning_rate']}`" in text
     base = read_json(smoke_run / "midtrain" / "manifest.json")["inputs"]["base model"]
     assert f"identity `{base}`" in text
-    assert read_json(smoke_run / "run.json")["recipe"].strip() in text
+    recipe = read_json(smoke_run / "run.json")["recipe"].strip()
+    base = re.findall(r'base = "(.*)"', recipe)[0]
+    assert recipe.replace(base, f"…/{Path(base).name}") in text
+    assert str(Path(base).parent) not in text, "a path of this machine"
 
 
 def test_the_code_of_the_card_runs(
@@ -116,7 +176,7 @@ def test_a_second_writing_changes_nothing(own_run: Path) -> None:
 
 
 def test_a_card_that_was_edited_or_is_not_ours_is_left_alone(own_run: Path) -> None:
-    edited = card(own_run, "sft").replace("## Limits", "## Limits\n\nBeware of geometry.")
+    edited = card(own_run, "sft").replace("## Safety", "## Safety\n\nBeware of geometry.")
     (own_run / "sft" / "README.md").write_text(edited, encoding="utf-8")
     (own_run / "dpo" / "README.md").write_text("My own words.\n")
     shutil.rmtree(own_run / "evaluate-rlvr")

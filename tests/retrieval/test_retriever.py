@@ -95,3 +95,19 @@ def test_a_conversation_is_grounded_in_passages_for_its_last_question(folder) ->
     assert told[:2] == messages[:2]
     assert passages[1].text in told[2]["content"] and told[2]["content"].endswith("term2?")
     assert retriever.grounded([], 2) == ([], [])
+
+
+@pytest.mark.parametrize(("context", "num_left"), [(1000, 2), (90, 1), (40, 0)])
+def test_the_best_passages_that_leave_half_of_the_context_free_are_kept(
+    context, num_left, folder
+) -> None:
+    retriever = Retriever(folder)
+    messages = [{"role": "user", "content": "term2?"}]
+    best = retriever.grounded(messages, 2)[1]
+    assert len(best) == 2
+
+    def num_tokens(told):
+        return 10 + 30 * sum(passage.text in told[-1]["content"] for passage in best)
+
+    _, left = retriever.grounded(messages, 2, num_tokens=num_tokens, context=context)
+    assert left == best[:num_left]

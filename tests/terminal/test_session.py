@@ -1,9 +1,12 @@
 import pytest
 
 from minireason.errors import SamplingError
+from minireason.inference.resolve import open_local
 from minireason.retrieval import Retriever
 from minireason.rollout.sampling import SamplingParams
 from minireason.terminal.history import STOPPED, Answer
+from minireason.terminal.session import Session
+from minireason.terminal.view import PlainView
 
 
 def test_a_conversation_is_sent_whole_but_for_the_thinking(open_session):
@@ -43,7 +46,7 @@ def test_a_question_that_fails_is_kept_for_retry(open_session):
 
 def test_ctrl_c_before_an_answer_begins_leaves_no_question_open(open_session):
     class Interrupted:
-        def grounded(self, messages):
+        def grounded(self, messages, **counted):
             raise KeyboardInterrupt
 
     session = open_session("7")
@@ -115,6 +118,18 @@ def test_how_thinking_is_shown_changes_nothing_that_is_kept(open_session, mode):
     session.ask("?")
     assert session.history.exchanges[0].answer == Answer("yes", "hm")
     assert ("hm" in "".join(session.shown)) == (mode == "show")
+
+
+@pytest.mark.parametrize(("context", "is_told"), [(1024, True), (200, False)])
+def test_passages_leave_half_of_the_context_free(context, is_told, tmp_path):
+    (tmp_path / "peaks.txt").write_text("Everest is 8,849 m high. " * 8)
+    backend = open_local("tiny", max_batch=1, max_length=context, threads=1)
+    said, params = [], SamplingParams(max_tokens=1)
+    view = PlainView(said.append, said.append)
+    session = Session(backend, view, params, retriever=Retriever(tmp_path))
+    session.ask("How high is Everest?")
+    assert len(session.history.exchanges) == 1, said
+    assert bool(session._passages) == is_told
 
 
 def test_passages_stand_before_the_question_and_what_is_cited_is_said(open_session, tmp_path):

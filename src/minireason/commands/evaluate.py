@@ -53,6 +53,13 @@ Benchmarks = Annotated[
     ),
 ]
 
+Prompt = Annotated[
+    str, typer.Option(help="`published`; `question`: that alone; or a text with {question}.")
+]
+Score = Annotated[
+    str, typer.Option(help="For the best of n, your own: module:function or FILE.py:function.")
+]
+
 
 def evaluate(
     context: typer.Context,
@@ -65,15 +72,13 @@ def evaluate(
     max_tokens: Annotated[int, typer.Option(min=1, help="Of a response.")] = 1024,
     limit: Annotated[int, typer.Option(min=0, help="Questions of a benchmark (0: all).")] = 0,
     seed: Annotated[int, typer.Option(help="Of samples and of what --limit takes.")] = 0,
-    prompt: Annotated[
-        str,
-        typer.Option(help="`published`; `question`: that alone; or a text with {question}."),
-    ] = "published",
+    prompt: Prompt = "published",
     system: Annotated[str, typer.Option(help="System message.")] = "",
     server: Server = "",
     logprobs: Annotated[
         bool, typer.Option("--logprobs", help="Ask the server for them, for the best of n.")
     ] = False,
+    score: Score = "",
     device: Device = "auto",
     dtype: Dtype = "float32",
     threads: Threads = 0,
@@ -96,11 +101,13 @@ def evaluate(
         return
     from minireason.evaluate.paper import BENCHMARKS as OF_THE_PAPER
     from minireason.evaluate.sampling import Sampling
+    from minireason.evaluate.scorer import open_scorer
     from minireason.progress import Progress
     from minireason.rollout.sampling import SamplingParams
 
     params = SamplingParams(temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed)
-    sampling = Sampling(samples, params, system, keep_withheld)
+    scorer = open_scorer(score) if score else None
+    sampling = Sampling(samples, params, system, keep_withheld, scorer)
     names = benchmark or (list(OF_THE_PAPER) if paper else EMBEDDED)
     questions = Questions(names, limit, data, hub, prompt)
     signal.signal(signal.SIGTERM, preempt)

@@ -26,6 +26,28 @@ Bits = Literal["4", "8", "16", "32"]
 Target = Literal["cpu", "cuda", "directml", "npu"]
 Method = Literal["gptq", "qat"]
 
+Keep8Bit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep-8bit",
+        help="Projection that stays at 8 bits beside 4, as `down_proj`; repeatable.",
+    ),
+]
+Calibrate = Annotated[
+    Method | None,
+    typer.Option(help="Fit the weights to 4-bit rounding first, on the model's own rollouts."),
+]
+CalibrationData = Annotated[
+    str, typer.Option(help="Questions for it: a run folder (default: the model's), or a file.")
+]
+IsGated = Annotated[bool, typer.Option(help="Measure the export beside its original.")]
+GateQuestions = Annotated[
+    int, typer.Option(min=0, help="Of each embedded benchmark, for the gate (0: all).")
+]
+MostLoss = Annotated[
+    float, typer.Option(help="Points of accuracy it may lose; ends with 1 beyond.")
+]
+
 
 def export(
     model: Annotated[
@@ -50,41 +72,26 @@ def export(
     accuracy_level: Annotated[
         int, typer.Option(help="4 rounds activations to 8 bits inside a product, 1 does not.")
     ] = 4,
-    keep_8bit: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--keep-8bit",
-            help="Projection that stays at 8 bits beside 4, `down_proj` first; repeatable.",
-        ),
-    ] = None,
-    calibrate: Annotated[
-        Method | None,
-        typer.Option(help="Fit the weights to 4-bit rounding first, on the model's own rollouts."),
-    ] = None,
-    calibration_data: Annotated[
-        str,
-        typer.Option(help="Questions for it: a run folder (default: the model's), or a file."),
-    ] = "",
+    keep_8bit: Keep8Bit = None,
+    calibrate: Calibrate = None,
+    calibration_data: CalibrationData = "",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another export that is there.")
     ] = False,
+    gate: IsGated = True,
+    gate_questions: GateQuestions = 100,
+    most_loss: MostLoss = 2.0,
 ) -> None:
     """Export a model for small devices: ONNX, GGUF, or fewer bits."""
+    from minireason.export.card import write_card
     from minireason.export.run import export_model, size_of
     from minireason.export.settings import ExportSettings
     from minireason.progress import Progress
 
     progress = Progress()
     source, name = _source(model)
-    settings = ExportSettings(
-        source=source,
-        format=format,
-        bits=_bits(bits),
-        target=target,
-        block_size=block_size,
-        accuracy_level=accuracy_level,
-        keep_8bit=tuple(dict.fromkeys(keep_8bit or ())),
-    )
+    kept = tuple(dict.fromkeys(keep_8bit or ()))
+    settings = ExportSettings(source, format, _bits(bits), target, block_size, accuracy_level, kept)
     ending = f"-{calibrate}" if calibrate else ""
     folder = out or Path("exports") / f"{name.replace('/', '-')}-{format}-{bits}{ending}"
     began = time.monotonic()
@@ -93,12 +100,28 @@ def export(
         settings = _calibrated(settings, calibrate, data, folder, progress, name)
     export_model(settings, folder, progress, model=name, overwrite=overwrite)
     progress.say(f"{size_of(folder) / 1e6:,.1f} MB in {time.monotonic() - began:.1f} s")
-    _gate(settings, folder, progress)
+    if gate:
+        _gate(source, folder, gate_questions, most_loss, progress)
+    else:
+        write_card(folder, source)
     typer.echo(f"try it: minireason chat {folder}")
 
 
-def _gate(settings: ExportSettings, out: Path, progress: Progress) -> None:
-    """Measure the export beside its original."""
+def _gate(
+    source: Path, folder: Path, num_questions: int, most_loss: float, progress: Progress
+) -> None:
+    """Measure the export beside its original; end with 1 where it fails."""
+    from rich.console import Console
+
+    from minireason.export.gate import gate_export
+    from minireason.export.gate_settings import GateSettings
+    from minireason.export.gate_table import show_gate
+
+    settings = GateSettings(num_questions=num_questions, most_loss=most_loss)
+    gate = gate_export(source, folder, settings, progress)
+    show_gate(gate, Console())
+    if gate.failures:
+        raise typer.Exit(1)
 
 
 def _run_of(model: str, source: Path) -> str:

@@ -40,7 +40,7 @@ def scale(
     top_p: Annotated[float, typer.Option(help="Of all that is sampled.")] = 0.95,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest response.")] = 1024,
     score: Annotated[
-        str, typer.Option(help="Of best_of_n: mean or sum of log-probabilities, module:function.")
+        str, typer.Option(help="Of best_of_n: mean or sum, module:function or FILE.py:function.")
     ] = "mean",
     unit: Annotated[
         int,

@@ -23,6 +23,7 @@ from minireason.errors import SamplingError
 if TYPE_CHECKING:
     import httpx
 
+LARGEST_STREAM = 4 * LARGEST_REPLY  # every token comes in an event of some 300 bytes
 LONGEST_SILENCE_S = 600.0  # a long prompt is read before the first token comes
 
 
@@ -63,13 +64,16 @@ def stream_chat(endpoint: Endpoint, request: Mapping[str, Any]) -> Iterator[Delt
 
 def _deltas(endpoint: Endpoint, reply: httpx.Response, key: str) -> Iterator[Delta]:
     if not reply.is_success:
-        reply.read()
+        body = _begin_of(reply, LARGEST_REPLY)
         raise SamplingError(
             f"{endpoint.url} refused with status {reply.status_code}: "
-            f"{_shown(without_key(reply.content, key))}{_hint(endpoint, reply.status_code)}"
+            f"{_shown(without_key(body, key))}{_hint(endpoint, reply.status_code)}"
         )
     if reply.headers.get("content-type", "").startswith("application/json"):
-        yield _whole(endpoint, without_key(reply.read(), key))
+        body = _begin_of(reply, LARGEST_REPLY)
+        if len(body) > LARGEST_REPLY:
+            raise SamplingError(f"{endpoint.url} sent more than {LARGEST_REPLY >> 20} MiB")
+        yield _whole(endpoint, without_key(body, key))
         return
     is_finished = False
     for event in _events(reply):
@@ -80,10 +84,23 @@ def _deltas(endpoint: Endpoint, reply: httpx.Response, key: str) -> Iterator[Del
         raise SamplingError(f"{endpoint.url} broke off before the end of the response")
 
 
+def _begin_of(reply: httpx.Response, most_bytes: int) -> bytes:
+    """The body, read just beyond so many bytes."""
+    body = bytearray()
+    for chunk in reply.iter_bytes():
+        body += chunk
+        if len(body) > most_bytes:
+            break
+    return bytes(body)
+
+
 def _events(reply: httpx.Response) -> Iterator[bytes]:
     """The data of each event: a line here is what ends with a line feed, nothing else does."""
-    held = b""
+    held, num_bytes = b"", 0
     for chunk in reply.iter_bytes():
+        num_bytes += len(chunk)
+        if num_bytes > LARGEST_STREAM:
+            raise SamplingError(f"a response of more than {LARGEST_STREAM >> 20} MiB")
         *lines, held = (held + chunk).split(b"\n")
         for line in lines:
             data = line.removeprefix(b"data:").strip()

@@ -9,9 +9,10 @@ from typing import Any
 
 from minireason.evaluate.benchmarks import Asked
 from minireason.evaluate.metrics import sample_grid
-from minireason.evaluate.sample import ScoredSample
+from minireason.evaluate.sample import NO_ROOM, ScoredSample
 from minireason.evaluate.schema import BenchmarkSummary, Rate, Summary
-from minireason.evaluate.selection import SCORES, best_of_n, majority, pass_at_k
+from minireason.evaluate.scorer import Scorer
+from minireason.evaluate.selection import SCORES, best_by, best_of_n, majority, pass_at_k
 from minireason.evaluate.summary import summarize
 from minireason.runfolder import read_json
 from minireason.verify.verifier import Verifier
@@ -25,6 +26,8 @@ class BenchmarkResult(BenchmarkSummary):
     majority: Rate
     best_of_n: dict[str, Rate]
     loop_rate: float
+    num_unfit: int = 0
+    """Questions whose prompt fills the context: they were not asked, and count as wrong."""
 
 
 class Results(Summary):
@@ -38,6 +41,7 @@ def measure(
     asked: Mapping[str, Asked],
     verifier: Verifier,
     settings: Mapping[str, Any],
+    scorer: Scorer | None = None,
 ) -> Results:
     """Everything that is measured of the samples. Raises DataError where one is missing."""
     expected = {label: [q.id for q in one.questions] for label, one in asked.items()}
@@ -46,6 +50,8 @@ def measure(
     for label, found in samples.items():
         kinds = {q.id: q.answer_kind for q in asked[label].questions}
         summary["benchmarks"][label] |= _more(found, kinds, verifier)
+        if scorer is not None and (rate := best_by(scorer, found, asked[label])) is not None:
+            summary["benchmarks"][label]["best_of_n"][scorer.name] = asdict(rate)
     return Results.model_validate(summary)
 
 
@@ -68,6 +74,7 @@ def _more(
         },
         "majority": asdict(majority(samples, kinds, verifier)),
         "best_of_n": {name: asdict(rate) for name, rate in chosen.items() if rate is not None},
+        "num_unfit": len({s.question_id for s in samples if s.finish_reason == NO_ROOM}),
         "loop_rate": sum(sample.is_loop for sample in samples) / len(samples),
     }
 

@@ -57,6 +57,7 @@ def evaluate(
             {"name": backend.name, **about["model"]},
             sampling_settings(sampling, prompt),
             {one.label: benchmark_settings(one, sampling, made_with) for one in benchmarks},
+            sampling.scorer,
         )
         samples: dict[str, list[ScoredSample]] = {}
         (folder / "samples").mkdir(exist_ok=True)
@@ -66,7 +67,7 @@ def evaluate(
                     backend, one, sampling, verifier, folder / "samples", kept, advance
                 )
         asked = {one.label: one for one in benchmarks}
-        results = measure(samples, asked, verifier, settings)
+        results = measure(samples, asked, verifier, settings, sampling.scorer)
         everything = results.model_dump()
         path = folder / SUMMARY
         earlier = read_json(path)["benchmarks"] if path.is_file() else {}

@@ -14,6 +14,8 @@ from minireason.verify.rollouts import reference
 from minireason.verify.verifier import Verifier
 
 LOGPROB_DIGITS = 2  # more would depend on what else was sampled, which an interruption changes
+NO_ROOM = "no room"
+"""The finish reason of a sample whose prompt fills the context: nothing was asked."""
 FROM_QUESTION = frozenset({"benchmark", "question", "answer", "domain", "level"})
 
 
@@ -69,6 +71,25 @@ def score(
         level=question.level,
         logprob=None if response.logprob is None else round(response.logprob, LOGPROB_DIGITS),
         is_loop=repetition(response.text).loop > 0,
+    )
+
+
+def unfit(asked: Asked, question: Question, index: int) -> ScoredSample:
+    """The sample of a question that the model cannot be asked: wrong, and counted."""
+    return ScoredSample(
+        benchmark=asked.label,
+        question_id=question.id,
+        index=index,
+        question="" if asked.is_withheld else question.text,
+        answer=question.answer,
+        response="",
+        verdict="incorrect",
+        extracted="",
+        method="none",
+        finish_reason=NO_ROOM,
+        num_tokens=0,
+        domain=question.domain,
+        level=question.level,
     )
 
 

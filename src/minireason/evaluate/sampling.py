@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from minireason.errors import RunFolderError
+from minireason.errors import PromptTooLongError, RunFolderError
 from minireason.evaluate.benchmarks import Asked
-from minireason.evaluate.sample import ScoredSample, from_entry, score, to_entry
+from minireason.evaluate.sample import ScoredSample, from_entry, score, to_entry, unfit
+from minireason.evaluate.scorer import Scorer
 from minireason.inference.backend import Backend, Response, Turn
 from minireason.inference.thinking import with_begin
 from minireason.journal import Journal
@@ -25,12 +26,25 @@ Job = tuple[Question, int]
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How every benchmark is sampled: `params.seed` is that of the whole evaluation."""
+    """How every benchmark is sampled: `params.seed` is that of the whole evaluation.
+
+    `scorer` chooses one sample of each question afterwards, beside the model's own probabilities.
+    """
 
     num_samples: int
     params: SamplingParams
     system_prompt: str = ""
     keeps_withheld: bool = False
+    scorer: Scorer | None = None
+
+
+@runtime_checkable
+class Measuring(Protocol):
+    """A backend that knows how long a prompt is before it asks, as those of this machine do."""
+
+    def request(self, turn: Turn) -> object:
+        """Raises PromptTooLongError where the prompt leaves no room."""
+        ...
 
 
 def sample_benchmark(
@@ -45,7 +59,9 @@ def sample_benchmark(
     """Write `LABEL.parquet` into `folder`, from what is there and what the backend adds to it.
 
     Until all samples are there they are lines of `LABEL.jsonl`, made with `made_with`. Raises
-    RunFolderError where those were made with something else, and what the backend raises.
+    RunFolderError where those were made with something else, and what the backend raises. A
+    question that leaves no room in the context is answered wrongly; on a server it is the server's
+    error.
     """
     path = folder / f"{asked.label}.parquet"
     if path.is_file():
@@ -54,6 +70,9 @@ def sample_benchmark(
     done = _done(journal, asked, sampling.num_samples)
     jobs = [(q, index) for q in asked.questions for index in range(sampling.num_samples)]
     missing = [(q, index) for q, index in jobs if (q.id, index) not in done]
+    for question, index in _unfit(backend, asked, missing, sampling):
+        done[question.id, index] = unfit(asked, question, index)
+    missing = [(q, index) for q, index in missing if (q.id, index) not in done]
     is_inside = backend.starts_thinking()
     num_tokens = 0
 
@@ -102,6 +121,19 @@ def _turns(asked: Asked, jobs: Sequence[Job], sampling: Sampling) -> list[Turn]:
         )
         for question, index in jobs
     ]
+
+
+def _unfit(
+    backend: Backend, asked: Asked, jobs: Sequence[Job], sampling: Sampling
+) -> Iterator[Job]:
+    """The samples whose prompts leave no room."""
+    if not isinstance(backend, Measuring):
+        return
+    for job, turn in zip(jobs, _turns(asked, jobs, sampling), strict=True):
+        try:
+            backend.request(turn)
+        except PromptTooLongError:
+            yield job
 
 
 def _done(journal: Journal, asked: Asked, num_samples: int) -> dict[tuple[str, int], ScoredSample]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
@@ -9,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from minireason.errors import DataError
+from minireason.evaluate.benchmarks import Asked
 from minireason.evaluate.intervals import clustered_interval
 from minireason.evaluate.metrics import PassRate
-from minireason.evaluate.sample import ScoredSample
+from minireason.evaluate.sample import NO_ROOM, ScoredSample
+from minireason.evaluate.scorer import Scorer
 from minireason.verify.verifier import Verifier
 from minireason.verify.voting import group_answers
 
@@ -55,9 +58,11 @@ def majority(
 def best_of_n(samples: Sequence[ScoredSample], score: Score) -> PassRate | None:
     """The share of questions whose best-scored sample is right, of equal ones the first.
 
-    None where no sample has a score. Raises DataError where some have and some have not.
+    None where no sample has a score. Raises DataError where some have and some have not; those that
+    were never asked (`NO_ROOM`) need none, and are wrong.
     """
-    scores = {(s.question_id, s.index): score(s) for s in samples}
+    asked = [sample for sample in samples if sample.finish_reason != NO_ROOM]
+    scores = {(s.question_id, s.index): score(s) for s in asked}
     missing = [key for key, value in scores.items() if value is None]
     if len(missing) == len(scores):
         return None
@@ -68,13 +73,28 @@ def best_of_n(samples: Sequence[ScoredSample], score: Score) -> PassRate | None:
         )
 
     def worth(sample: ScoredSample) -> float:
-        value = scores[sample.question_id, sample.index]
+        value = scores.get((sample.question_id, sample.index), -math.inf)
         assert value is not None
         return value
 
     # max takes the first of equal ones
     chosen = [max(group, key=worth) for group in _by_question(samples)]
     return _rate([sample.verdict == "correct" for sample in chosen])
+
+
+def best_by(scorer: Scorer, samples: Sequence[ScoredSample], asked: Asked) -> PassRate | None:
+    """`best_of_n` by a user's scorer, which sees each question as the model did.
+
+    None where the responses were not kept, those of a withheld benchmark.
+    """
+    if asked.is_withheld and not any(sample.response for sample in samples):
+        return None
+    texts = {question.id: asked.text(question) for question in asked.questions}
+    scores: dict[tuple[str, int], float] = {}
+    for group in _by_question([s for s in samples if s.finish_reason != NO_ROOM]):
+        given = scorer(texts[group[0].question_id], [sample.response for sample in group])
+        scores |= {(s.question_id, s.index): n for s, n in zip(group, given, strict=True)}
+    return best_of_n(samples, lambda sample: scores[sample.question_id, sample.index])
 
 
 def pass_at_k(num_correct: npt.NDArray[np.int64], num_samples: int, k: int) -> PassRate:

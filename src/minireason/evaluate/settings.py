@@ -16,6 +16,7 @@ from typing import Any
 from minireason.errors import RunFolderError
 from minireason.evaluate.benchmarks import Asked
 from minireason.evaluate.sampling import Sampling
+from minireason.evaluate.scorer import Scorer
 from minireason.runfolder import file_hash, read_json, write_json
 
 SETTINGS = "settings.json"
@@ -31,14 +32,20 @@ def open_settings(
     model: Mapping[str, Any],
     sampling: Mapping[str, Any],
     benchmarks: Mapping[str, Mapping[str, Any]],
+    scorer: Scorer | None = None,
 ) -> dict[str, Any]:
     """Write or extend the settings of the folder; return what they are now.
 
-    Raises RunFolderError, naming old and new value, where the folder was made with others.
+    A scorer can be added later too: it changes no sample. Raises RunFolderError, naming old and
+    new value, where the folder was made with others.
     """
     wanted = json.loads(json.dumps({"model": model, "sampling": sampling}))
     path = folder / SETTINGS
     made = read_json(path) if path.is_file() else {**wanted, "benchmarks": {}}
+    if scorer is not None:
+        made.setdefault("score", {"name": scorer.name, "code": scorer.code})
+    if "score" in made:
+        wanted["score"] = {"name": scorer.name, "code": scorer.code} if scorer else {}
     added = json.loads(json.dumps(benchmarks))
     changes = [
         *_changes("", {name: made.get(name, {}) for name in wanted}, wanted),

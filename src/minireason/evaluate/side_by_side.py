@@ -126,5 +126,7 @@ def _read(folder: Path, name: str) -> Evaluated:
     summary = read_json(folder / "summary.json") if (folder / "summary.json").is_file() else None
     if not paths or summary is None:
         raise MissingError(f"{folder} is not finished; run its evaluation again to go on")
+    if not isinstance(summary, dict):
+        raise DataError(f"{folder / 'summary.json'} is no summary; run its evaluation again")
     samples = {path.stem: read_records(path, EvalSample) for path in paths}
     return Evaluated(name, samples, dict(summary.get("sampling", {})))

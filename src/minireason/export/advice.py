@@ -1,7 +1,9 @@
-"""What to try where an export loses too much, the cheapest first.
+"""What to try where an export loses too much, what gains the most for its size first.
 
 Blocks: a scale is shared by the weights of a block, so a smaller block follows them more closely
-and a larger one takes less room. Advice that lowers the loss is therefore a smaller block.
+and a larger one takes less room; what lowers the loss is a smaller block. docs/gate.md has what
+each does to the tiny model. Which projection wants its bits most differs between models: the first
+of `KEPT` is what the tiny model's rounding hurts most for its size.
 """
 
 from __future__ import annotations
@@ -9,14 +11,15 @@ from __future__ import annotations
 from minireason.edge.manifest import Manifest
 
 SMALLEST_BLOCK = 16
+KEPT = ("qkv_proj", "lm_head", "down_proj")
 
 
 def advice(manifest: Manifest, *, is_broken: bool) -> list[str]:
     """What to try for an export that failed; `is_broken` where it is no matter of rounding."""
     if is_broken:
         return [
-            "rounding alone does not do this: export with --bits 16 or 32, and if that fails too, "
-            "report the model's config as a defect of the export",
+            "rounding alone does not do this: export with --bits 32, and if that fails too, report "
+            "the model's config as a defect of the export",
             *_finer(manifest),
         ]
     if manifest.bits >= 16:
@@ -28,20 +31,21 @@ def _finer(manifest: Manifest) -> list[str]:
     made = manifest.quantization.get("settings", manifest.quantization)
     tries = []
     if manifest.bits == 4 and manifest.format == "onnx":
-        if "down_proj" not in made.get("keep_8bit", ()):
-            tries.append(
-                "--keep-8bit down_proj: its inputs have the widest range, so rounding hurts most"
-            )
+        if "calibration" not in manifest.quantization:
+            tries.append("--calibrate qat: fit the weights to the rounding, at the same size")
+        if wanted := [name for name in KEPT if name not in made.get("keep_8bit", ())]:
+            options = " ".join(f"--keep-8bit {name}" for name in wanted)
+            tries.append(f"{options}: 8 bits where rounding hurts most")
         if (size := made.get("block_size", 32)) > SMALLEST_BLOCK:
             tries.append(
-                f"--block-size {size // 2}: a scale for fewer weights follows them more closely "
-                f"(larger blocks are smaller files and lose more)"
+                f"--block-size {size // 2}: a scale for fewer weights follows them more closely"
             )
         if made.get("accuracy_level", 4) == 4:
-            tries.append("--accuracy-level 1: activations stay float32 inside products (slower)")
+            tries.append("--accuracy-level 1: activations stay float32 (slower, rarely the cause)")
+        tries.append("--format gguf: Q4_K_M has more bits where they matter")
     if manifest.bits == 4:
-        tries.append("calibration: fit the rounding to the model's own correct rollouts")
         tries.append("--bits 8: about twice the size, and a small part of the loss")
     if manifest.bits == 8:
-        tries.append("--bits 16: twice the size, and next to no loss")
+        more = 32 if manifest.format == "onnx" and manifest.target == "cpu" else 16
+        tries.append(f"--bits {more}: next to no loss")
     return tries

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from minireason.evaluate.ladder import interval_text, percent
 from minireason.export.gate_result import Estimate, Gate, Loss, Responses
-from minireason.export.judging import points, size_text
+from minireason.export.judging import points
 
 ABSENT = "-"
 MIB = 1 << 20
@@ -38,11 +39,20 @@ def verdict(gate: Gate) -> str:
     return "passed" if gate.is_passed else f"failed: {'; '.join(gate.failures)}"
 
 
+def show_gate(gate: Gate, console: Console) -> None:
+    """Print the table, and what it means: failures, doubts, and what to try."""
+    if rows(gate):
+        console.print(gate_table(gate))
+    lines = [f"gate {verdict(gate)}", *gate.doubts, *(f"try {line}" for line in gate.advice)]
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
 def gate_table(gate: Gate) -> Table:
     """A row a figure."""
     table = Table(
-        title=f"gate: {escape(verdict(gate))}",
-        caption="95 % intervals; loss in points, paired by question",
+        title=f"export beside {escape(gate.original)}",
+        caption="(questions x samples); 95 % intervals; loss in points, paired by question",
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
@@ -103,13 +113,18 @@ def _accuracy(gate: Gate) -> list[Row]:
         found["all"] = gate.overall
     return [
         Row(
-            f"accuracy % ({name}, {size_text(one)})",
+            f"accuracy %, {name} ({_size(one)})",
             percent(one.original),
             percent(one.exported),
             _loss(one),
         )
         for name, one in found.items()
     ]
+
+
+def _size(one: Loss) -> str:
+    each = f" x {one.num_samples}" if one.num_samples > 1 else ""
+    return f"{one.num_questions:,}{each}"
 
 
 def _loss(one: Loss) -> str:

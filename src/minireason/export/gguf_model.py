@@ -16,9 +16,10 @@ from typing import Any
 import gguf
 import numpy as np
 
-from minireason.errors import ExportError, MissingError
+from minireason.errors import ExportError
+from minireason.export.source import longest_context, read_config
 from minireason.export.weights import Floats, StoredTensor, stored_tensors
-from minireason.model.rope import REGIME_KEY, pin_rope
+from minireason.model.rope import REGIME_KEY
 
 _ROPES = {"phi3": ("default", "longrope"), "llama": ("default", "llama3")}
 
@@ -54,11 +55,7 @@ def describe(folder: Path, architectures: Mapping[str, str]) -> Described:
 
     Raises ExportError for what llama.cpp does not run, or not as transformers does.
     """
-    from transformers import AutoConfig
-
-    if not (folder / "config.json").is_file():
-        raise MissingError(f"model folder {folder} has no config.json: is it a model?")
-    config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = read_config(folder)
     (name,) = config.architectures or [type(config).__name__]
     if name not in architectures:
         raise ExportError(
@@ -66,21 +63,16 @@ def describe(folder: Path, architectures: Mapping[str, str]) -> Described:
             "export it as hf, or with llama.cpp's own converter"
         )
     arch = architectures[name]
-    pin_rope(config)
     check(config, arch)
     stored = stored_tensors(folder)
-    regime = getattr(config, REGIME_KEY, None)
-    context = config.max_position_embeddings
-    if regime == "short":
-        context = config.rope_parameters["original_max_position_embeddings"]
     return Described(
         model_name(folder),
         arch,
         config,
         (*_rope_tensors(config), *_weights(config, arch, stored)),
         _precision({each.dtype for each in stored.values()}),
-        context,
-        regime,
+        longest_context(config),
+        getattr(config, REGIME_KEY, None),
     )
 
 

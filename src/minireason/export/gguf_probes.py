@@ -47,7 +47,8 @@ WORLD = (
 def differences(file: Path, source: Path) -> tuple[list[str], list[str]]:
     """Those of MATHS, and those of WORLD, that llama.cpp tokenises in another way.
 
-    Every special token is tried too, alone and within text. Raises MissingError for a file
+    Every special token is tried too: with the first alone and within words, with the second among
+    white space. Raises MissingError for a file
     that llama.cpp does not load.
     """
     tokenizer: Any = Tokenizer.from_file(str(source / "tokenizer.json"))
@@ -55,7 +56,8 @@ def differences(file: Path, source: Path) -> tuple[list[str], list[str]]:
     tokenizer.no_padding()
     added = [each.content for each in tokenizer.get_added_tokens_decoder().values()]
     texts = [*MATHS, *(form for each in added for form in (each, f"a{each}b1{each}{each}\\c"))]
-    with_rules = [(text, True) for text in texts] + [(text, False) for text in WORLD]
+    told = [*WORLD, *(f"a {each}\n b" for each in added)]  # llama.cpp knows no lstrip, no rstrip
+    with_rules = [(text, True) for text in texts] + [(text, False) for text in told]
     different: dict[bool, list[str]] = {True: [], False: []}
     ours = (tokenizer.encode(text, add_special_tokens=False).ids for text, _ in with_rules)
     theirs = llama_ids(file, [text for text, _ in with_rules])

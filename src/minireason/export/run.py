@@ -15,7 +15,7 @@ from minireason.evaluate.settings import weights_hash
 from minireason.export.calibration.report import calibration_of
 from minireason.export.checks import check
 from minireason.export.settings import ExportSettings
-from minireason.export.source import CARRIED, read_config
+from minireason.export.source import CARRIED, longest_context, read_config
 from minireason.model.rope import REGIME_KEY
 from minireason.progress import Progress
 from minireason.runfolder import file_hash, remove, versions, write_json
@@ -93,7 +93,7 @@ def _wanted(settings: ExportSettings, model: str) -> Manifest:
         model=source["model"],
         source=source,
         quantization=quantization,
-        context=int(config.max_position_embeddings),
+        context=longest_context(config),
         longrope_regime=getattr(config, REGIME_KEY, None),
     )
 

@@ -11,7 +11,7 @@ from transformers import AutoConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from minireason.errors import ExportError
-from minireason.model.rope import pin_rope
+from minireason.model.rope import REGIME_KEY, pin_rope
 from minireason.runfolder import read_json, write_json
 
 CONFIG = "config.json"
@@ -37,6 +37,13 @@ def read_config(folder: Path) -> Any:
         raise ExportError(f"{folder / CONFIG} cannot be read: {error}") from error
     pin_rope(config)
     return config
+
+
+def longest_context(config: Any) -> int:
+    """Most positions of the model, in tokens: short LongRoPE factors end with its pre-training."""
+    if getattr(config, REGIME_KEY, None) == "short":
+        return int(config.rope_parameters["original_max_position_embeddings"])
+    return int(config.max_position_embeddings)
 
 
 def weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:

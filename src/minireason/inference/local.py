@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from jinja2.exceptions import TemplateError
 
-from minireason.errors import SamplingError
+from minireason.errors import PromptTooLongError, SamplingError
 from minireason.inference.backend import OnResponse, Piece, Response, Turn
 from minireason.inference.text import TextStream
 from minireason.marks import THINK_BEGIN
@@ -20,11 +20,11 @@ from minireason.rollout.stepper import SteppedEngine
 def fitted_request(prompt_ids: list[int], params: SamplingParams, max_length: int) -> Request:
     """The request with `max_tokens` lowered to what the context has left.
 
-    Raises SamplingError where the prompt leaves no room.
+    Raises PromptTooLongError where the prompt leaves no room.
     """
     room = max_length - len(prompt_ids)
     if room < 1:
-        raise SamplingError(
+        raise PromptTooLongError(
             f"the conversation is {len(prompt_ids)} tokens long and the context {max_length}; "
             "shorten it, or begin a new one"
         )
@@ -86,14 +86,17 @@ class LocalBackend:
 
         Raises SamplingError where its prompt leaves no room, or the chat template refuses it.
         """
+        return fitted_request(self.prompt_ids(turn), turn.params, self.engine.max_length)
+
+    def prompt_ids(self, turn: Turn) -> list[int]:
+        """Those of the turn's prompt. Raises SamplingError where the chat template refuses it."""
         try:
-            prompt_ids = self.chat.prompt_ids(turn.messages) + self.chat.ids(turn.begun)
+            return self.chat.prompt_ids(turn.messages) + self.chat.ids(turn.begun)
         except TemplateError as error:
             roles = ", ".join(message["role"] for message in turn.messages)
             raise SamplingError(
                 f"the model's chat template refuses messages of {roles}: {error}"
             ) from error
-        return fitted_request(prompt_ids, turn.params, self.engine.max_length)
 
     def _response(self, turn: Turn, request: Request, completion: Completion) -> Response:
         text = TextStream(self.chat.decode, turn.params.stop)

@@ -20,6 +20,7 @@ class Made:
     config: dict[str, Any]
     rows: dict[str, int | float]
     seed: int
+    seconds: float
     versions: dict[str, str]
     finished: str
 
@@ -58,6 +59,7 @@ def _read(path: Path) -> Made:
         config=content.get("config", {}),
         rows=content.get("rows", {}),
         seed=content.get("seed", 0),
+        seconds=content.get("seconds", 0.0),
         versions=content.get("versions", {}),
         finished=content.get("finished", ""),
     )

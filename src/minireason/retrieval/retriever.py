@@ -56,12 +56,25 @@ class Retriever:
         ]
 
     def grounded(
-        self, messages: Sequence[Message], k: int = 4
+        self,
+        messages: Sequence[Message],
+        k: int = 4,
+        *,
+        num_tokens: Callable[[Sequence[Message]], int] | None = None,
+        context: int = 0,
     ) -> tuple[list[Message], list[Passage]]:
-        """The conversation with the passages for its last question, and these, for `cited`."""
+        """The conversation with the passages for its last question, and these, for `cited`.
+
+        Where `num_tokens` counts a prompt's tokens, as many of the `k` best as leave half of the
+        context free.
+        """
         asked = [message["content"] for message in messages if message["role"] == "user"]
         passages = self.passages(asked[-1], k) if asked else []
-        return with_passages(messages, passages), passages
+        while True:
+            told = with_passages(messages, passages)
+            if not passages or num_tokens is None or num_tokens(told) <= context // 2:
+                return told, passages
+            passages = passages[:-1]
 
     def _open(self, cache: Path | None) -> Any:
         kept = cache / f"bm25-{self._identity()}" if cache else None

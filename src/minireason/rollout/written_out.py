@@ -30,9 +30,11 @@ def is_common(model: PreTrainedModel) -> bool:
         type(model).__name__ in COMMON  # one that is sharded has another name
         and model.device.type == "cpu"
         and model.dtype == torch.float32
+        and not getattr(model, "is_quantized", False)
         and config.hidden_act == "silu"
         and (window is None or window >= config.max_position_embeddings)
         and not any(_is_wrapped(part) for part in model.modules())
+        and all(type(one) is nn.Parameter for one in model.parameters())  # and none quantised
     )
 
 

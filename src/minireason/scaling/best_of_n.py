@@ -1,21 +1,12 @@
-"""Best of n: the sample with the highest score, by the model's own log-probabilities or a scorer.
-
-A scorer of the user's own is a function of the question and all its responses, as texts, that
-gives a number for each: `score(question, responses) -> [...]`, so that a reward model can take
-them in one batch.
-"""
+"""Best of n: the sample with the highest score, by log-probabilities or a user's own scorer."""
 
 from __future__ import annotations
 
-import functools
-import importlib
-import math
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from minireason.errors import SamplingError
+from minireason.evaluate.scorer import open_scorer
 from minireason.inference.backend import Response
 from minireason.scaling.method import Rounds, Task
 from minireason.scaling.subsets import averaged
@@ -67,33 +58,16 @@ SCORES: dict[str, Score] = {"mean": mean_logprob, "sum": sum_logprob}
 
 
 def open_score(name: str) -> Score:
-    """A score by its name in SCORES, or the user's own as `module:function`.
+    """A score by its name in SCORES, or the user's own (`evaluate/scorer.py`).
 
-    Modules in the working folder are found. Raises SamplingError for what cannot be loaded; what
-    the function gives is checked when it is called.
+    Raises SamplingError for what cannot be loaded.
     """
     if name in SCORES:
         return SCORES[name]
-    module, _, function = name.rpartition(":")
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.append(folder)
-    try:
-        found = getattr(importlib.import_module(module), function)
-    except Exception as error:  # the user's module may raise anything
+    if ":" not in name:
         raise SamplingError(
-            f"the score {name!r} cannot be loaded ({type(error).__name__}: {error}); it is "
-            f"{', '.join(SCORES)}, or your own as module:function"
-        ) from error
-
-    @functools.cache  # every size asks again
-    def scores(question: str, texts: tuple[str, ...]) -> list[float]:
-        given = [float(value) for value in found(question, list(texts))]
-        if len(given) != len(texts) or not all(map(math.isfinite, given)):
-            raise SamplingError(
-                f"{name} gave {given} for {len(texts)} responses; it must give a finite number "
-                "for each"
-            )
-        return given
-
-    return lambda question, responses: scores(question, tuple(one.text for one in responses))
+            f"the score is {name!r}; it is {', '.join(SCORES)}, or your own as module:function or "
+            "path/file.py:function"
+        )
+    scorer = open_scorer(name)
+    return lambda question, responses: scorer(question, [one.text for one in responses])

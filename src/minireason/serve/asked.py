@@ -12,7 +12,7 @@ from minireason.errors import SamplingError
 from minireason.inference.local import LocalBackend, fitted_request
 from minireason.model.chat import Chat
 from minireason.records import Message
-from minireason.retrieval import Passage, Retriever, with_passages
+from minireason.retrieval import Passage, Retriever
 from minireason.rollout.request import Request
 from minireason.rollout.sampling import SamplingParams
 from minireason.rollout.stepper import Stepper
@@ -122,12 +122,16 @@ def chat_asked(body: ChatBody, served: Served) -> Asked:
 
 def _prompt(messages: list[Message], served: Served) -> tuple[list[int], Sequence[Passage]]:
     """The prompt's token ids, with as many passages as leave half of the context free."""
-    passages = served.retriever.grounded(messages)[1] if served.retriever else []
-    while True:
-        prompt_ids = served.chat.prompt_ids(with_passages(messages, passages))
-        if not passages or len(prompt_ids) <= served.max_length // 2:
-            return prompt_ids, passages
-        passages = passages[:-1]
+    if served.retriever is None:
+        return served.chat.prompt_ids(messages), []
+
+    def num_tokens(told: Sequence[Message]) -> int:
+        return len(served.chat.prompt_ids(told))
+
+    told, passages = served.retriever.grounded(
+        messages, num_tokens=num_tokens, context=served.max_length
+    )
+    return served.chat.prompt_ids(told), passages
 
 
 def completion_asked(body: CompletionBody, served: Served) -> Asked:

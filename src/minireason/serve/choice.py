@@ -16,6 +16,9 @@ from minireason.retrieval import Citation, cited
 from minireason.rollout.request import Completion, TokenEvent
 from minireason.serve.asked import Asked, Served
 
+WINDOW = 512  # tokens
+LONGEST_MARK = 16  # tokens that the end of the thinking takes at most, one a byte and some
+
 
 class Token(NamedTuple):
     """A sampled token; `logprob` in nats, at temperature 1 where the sampler tells that one."""
@@ -116,7 +119,16 @@ class Choice:
 
 
 def num_thinking_tokens(chat: Chat, token_ids: Sequence[int]) -> int:
-    """Tokens up to the one that completes the end of the thinking; all where it does not end."""
-    counts = range(1, len(token_ids) + 1)
-    first = bisect_left(counts, True, key=lambda count: THINK_END in chat.decode(token_ids[:count]))
-    return min(first + 1, len(token_ids))
+    """Tokens up to the one that completes the end of the thinking; all where it does not end.
+
+    Decodes each token about once, and only up to there.
+    """
+    for first in range(0, len(token_ids), WINDOW):
+        begin, end = max(0, first - LONGEST_MARK), min(first + WINDOW, len(token_ids))
+
+        def is_ended(count: int, begin: int = begin) -> bool:
+            return THINK_END in chat.decode(token_ids[begin:count])
+
+        if is_ended(end):
+            return first + 1 + bisect_left(range(first + 1, end + 1), True, key=is_ended)
+    return len(token_ids)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
 from minireason.errors import SamplingError
 from minireason.inference.backend import Backend, Piece, Response, Turn
 from minireason.inference.budget import stream_within
+from minireason.inference.local import LocalBackend
 from minireason.inference.thinking import Part, ThinkingSplitter, joined
+from minireason.records import Message
 from minireason.retrieval import Passage, Retriever, cited
 from minireason.rollout.sampling import SamplingParams
 from minireason.seeding import derive_seed
@@ -110,9 +112,18 @@ class Session:
         params = replace(self.params, seed=seed, thinking_budget=0)
         messages = self.history.messages()
         if self.retriever is not None:
-            messages, self._passages = self.retriever.grounded(messages)
+            messages, self._passages = self.retriever.grounded(
+                messages, num_tokens=self._counter(params), context=self.backend.max_length
+            )
         turn = Turn(messages, params)
         return stream_within(self.backend, turn, self.params.thinking_budget)
+
+    def _counter(self, params: SamplingParams) -> Callable[[Sequence[Message]], int] | None:
+        """Counts the tokens of a conversation, where the backend can: a server cannot."""
+        backend = self.backend
+        if not isinstance(backend, LocalBackend):
+            return None
+        return lambda messages: len(backend.prompt_ids(Turn(messages, params)))
 
     def _remark(self, answer: Answer, response: Response | None) -> None:
         """What the user should know of the answer: what it cites, how it ended, what is left."""

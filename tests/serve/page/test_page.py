@@ -1,7 +1,10 @@
 """The routes, without a browser."""
 
+import asyncio
 import json
+import threading
 
+import httpx
 import pytest
 
 pytest.importorskip("fastapi")
@@ -9,6 +12,7 @@ pytest.importorskip("latex2mathml")
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from minireason.serve import page
 from minireason.serve.page import MAX_BODY, MAX_LENGTH, mount_page
 
 
@@ -48,6 +52,47 @@ def test_the_page_holds_no_inline_code_and_fetches_nothing_from_elsewhere(client
         assert "http" + "://" not in text
         assert "https" + "://" not in text
         assert "innerHTML" not in text
+
+
+def test_few_texts_are_converted_at_the_same_time_and_few_wait(monkeypatch) -> None:
+    at_work, most, done = 0, 0, threading.Event()
+    lock = threading.Lock()
+
+    def slow(text):
+        nonlocal at_work, most
+        with lock:
+            at_work += 1
+            most = max(most, at_work)
+        done.wait(20)
+        with lock:
+            at_work -= 1
+        return []
+
+    monkeypatch.setattr(page, "blocks", slow)
+    app = FastAPI()
+    mount_page(app)
+
+    async def ask_many() -> list[int]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as asker:
+            num_allowed = page.MOST_AT_WORK + page.MOST_WAITING
+            asked = [
+                asyncio.create_task(asker.post("/render", json={"text": "a"}))
+                for _ in range(num_allowed + 5)
+            ]
+            refused, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            while len(refused) < 5:
+                refused, _ = await asyncio.wait(asked, timeout=0.01)
+            told = {task.result().text for task in refused}
+            assert all("ask again later" in text for text in told), told
+            while at_work < page.MOST_AT_WORK:
+                await asyncio.sleep(0.01)
+            done.set()
+            return [answer.status_code for answer in await asyncio.gather(*asked)]
+
+    codes = asyncio.run(ask_many())
+    assert most == page.MOST_AT_WORK
+    assert sorted(codes) == [200] * (page.MOST_AT_WORK + page.MOST_WAITING) + [503] * 5
 
 
 def test_a_text_is_rendered_in_blocks(client) -> None:

@@ -7,18 +7,17 @@ number. Whatever goes wrong in it is an error that names the function and the qu
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import math
-import sys
 import traceback
 from collections.abc import Callable
 from numbers import Real
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from minireason import functions
 from minireason.errors import MinireasonError, RecipeError
+from minireason.functions import load_function
 from minireason.rl.rewards.response import JudgedResponse, Reward
 
 _TEXTS = ("question", "response", "answer")
@@ -27,33 +26,14 @@ _SHOWN = 80
 
 def load_reward(name: str) -> Reward:
     """The function by its name; RecipeError if it cannot be imported or called as a reward."""
-    place, _, function_name = name.rpartition(":")
     try:
-        module = (
-            _from_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-        )
-        function = getattr(module, function_name)
+        function = load_function(name)
     except Exception as error:  # the user's module may raise anything
         raise RecipeError(
             f"the reward {name!r} cannot be loaded: {_told(error)}; a reward of your own is "
             "'package.module:function' or 'path/file.py:function'"
         ) from error
     return _as_reward(name, function)
-
-
-def _from_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path} (seen from {Path.cwd()})")
-    spec = importlib.util.spec_from_file_location(f"minireason_reward_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # a dataclass in the file looks itself up there
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[spec.name]
-        raise
-    return module
 
 
 def _as_reward(name: str, function: Any) -> Reward:
@@ -105,5 +85,6 @@ def _told(error: Exception) -> str:
     """An exception on one line, with the line of the user's file that raised it."""
     text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
     *_, last = traceback.extract_tb(error.__traceback__)
-    is_theirs = last.filename not in (__file__, importlib.__file__) and last.filename[0] != "<"
+    ours = (__file__, functions.__file__, importlib.__file__)
+    is_theirs = last.filename not in ours and last.filename[0] != "<"
     return f"{text} ({Path(last.filename).name}, line {last.lineno})" if is_theirs else text

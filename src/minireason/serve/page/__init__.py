@@ -16,6 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+
 from minireason.serve.page.agreement import agreement
 from minireason.serve.page.blocks import blocks
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 MAX_BODY = 1 << 20  # bytes
 MAX_LENGTH = 200_000  # characters of one text
+MOST_AT_WORK = 2  # conversions at the same time: Python does no more at once
+MOST_WAITING = 32  # before others are refused
 
 _FOLDER = Path(__file__).parent / "static"
 _TYPES = {
@@ -43,6 +48,24 @@ _HEADERS = {
 }
 
 
+class _Workplace:
+    """Where texts are converted; entered from one event loop."""
+
+    def __init__(self) -> None:
+        self._limiter = CapacityLimiter(MOST_AT_WORK)
+        self._num_inside = 0
+
+    async def convert(self, convert: Callable[[Any], Any], body: Any) -> Any:
+        """In a thread. Raises _RequestError where too many wait already."""
+        if self._num_inside >= MOST_AT_WORK + MOST_WAITING:
+            raise _RequestError(503, "too many texts are being converted; ask again later")
+        self._num_inside += 1
+        try:
+            return await run_sync(convert, body, limiter=self._limiter)
+        finally:
+            self._num_inside -= 1
+
+
 class _RequestError(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -54,8 +77,9 @@ def mount_page(app: FastAPI) -> None:
     for file in sorted(_FOLDER.iterdir()):
         path = "/" if file.name == "index.html" else f"/page/{file.name}"
         app.add_api_route(path, _file(file), methods=["GET"], include_in_schema=False)
+    workplace = _Workplace()
     for path, convert in (("/render", _render), ("/agree", _agree)):
-        endpoint = partial(_converted, convert)
+        endpoint = partial(_converted, convert, workplace)
         app.add_route(path, endpoint, methods=["POST"], include_in_schema=False)
 
 
@@ -66,12 +90,13 @@ def _file(file: Path) -> Callable[[], Response]:
     return lambda: Response(content, media_type=media_type, headers=_HEADERS)
 
 
-async def _converted(convert: Callable[[Any], Any], request: Request) -> Response:
+async def _converted(
+    convert: Callable[[Any], Any], workplace: _Workplace, request: Request
+) -> Response:
     from fastapi import Response
-    from fastapi.concurrency import run_in_threadpool
 
     try:
-        status, answer = 200, await run_in_threadpool(convert, await _body(request))
+        status, answer = 200, await workplace.convert(convert, await _body(request))
     except _RequestError as error:
         kind = {"message": str(error), "type": "invalid_request_error", "code": None}
         status, answer = error.status, {"error": kind}
