@@ -31,10 +31,9 @@ from unittest import mock
 
 import numpy as np
 import torch
-from edge import everything, rate, samples, show, weight_bytes
+from edge import lost, rate, samples, show, weight_bytes
 
 from minireason.edge.runtime import open_runtime
-from minireason.evaluate.compare import compare
 from minireason.export import onnx
 from minireason.export.calibration.qat import QatSettings
 from minireason.export.calibration.rollouts import (
@@ -78,18 +77,16 @@ def table(arguments: argparse.Namespace) -> Iterator[str]:
     original = samples(model, asked / "original", arguments.samples)
     yield f"{arguments.samples} answers a question, {sum(map(len, logprobs))} tokens compared"
     columns = ["way", "weights MB", "KL, nats a token", "same first token", *original]
-    yield f"| {' | '.join([*columns, 'all, less than the original'])} |"
+    yield f"| {' | '.join([*columns, 'loss, all questions'])} |"
     yield "|---" * (len(columns) + 1) + "|"
     cells = ["original, float32", f"{weight_bytes(model) / 1e6:.2f}", "", ""]
     yield f"| {' | '.join([*cells, *map(rate, original.values())])} | |"
     for name, export in exports(model, arguments):
         divergence, agreement = closeness(export, spoken, logprobs)
         mine = samples(export, asked / name, arguments.samples)
-        lost = compare(everything(mine), everything(original))
-        points = [100 * value for value in (lost.difference, lost.ci_low, lost.ci_high)]
         cells = [name, f"{weight_bytes(export) / 1e6:.2f}"]
         cells += [f"{divergence:.5f}", f"{agreement:.2%}", *map(rate, mine.values())]
-        yield f"| {' | '.join(cells)} | {{:.1f}} [{{:.1f}}, {{:.1f}}] |".format(*points)
+        yield f"| {' | '.join([*cells, lost(original, mine)])} |"
 
 
 def exports(model: Path, arguments: argparse.Namespace) -> Iterator[tuple[str, Path]]:

@@ -172,24 +172,25 @@ def weight_bytes(folder: Path) -> int:
 
 
 def accuracy(model: Path, exports: dict[str, Path], arguments: argparse.Namespace) -> Iterator[str]:
-    from minireason.evaluate.compare import compare
-
     folder = arguments.out / "accuracy"
     original = samples(model, folder / "original", arguments.samples)
     yield f"{arguments.samples} answers a question"
-    yield f"| side | {' | '.join(original)} | all, less than the original |"
+    yield f"| side | {' | '.join(original)} | loss, all questions |"
     yield "|---" * (len(original) + 2) + "|"
     yield f"| original | {' | '.join(rate(found) for found in original.values())} | |"
     for name, export in exports.items():
         mine = samples(export, folder / name, arguments.samples)
-        lost = compare(everything(mine), everything(original))
-        points = [100 * value for value in (lost.difference, lost.ci_low, lost.ci_high)]
-        cells = [name, *map(rate, mine.values()), "{:.1f} [{:.1f}, {:.1f}]".format(*points)]
+        cells = [name, *map(rate, mine.values()), lost(original, mine)]
         yield f"| {' | '.join(cells)} |"
 
 
-def everything(side: dict[str, list[Any]]) -> list[Any]:
-    return [one for found in side.values() for one in found]
+def lost(original: dict[str, list[Any]], mine: dict[str, list[Any]]) -> str:
+    """Points of all questions that the export lacks, with the interval, paired by question."""
+    from minireason.export.measures import OVERALL, losses
+
+    every = [[one for found in side.values() for one in found] for side in (original, mine)]
+    loss = losses(*every)[OVERALL].loss
+    return f"{100 * loss.value:.1f} [{100 * loss.low:.1f}, {100 * loss.high:.1f}]"
 
 
 def rate(found: Sequence[Any]) -> str:
