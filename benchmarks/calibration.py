@@ -77,7 +77,7 @@ def table(arguments: argparse.Namespace) -> Iterator[str]:
     original = samples(model, asked / "original", arguments.samples)
     yield f"{arguments.samples} answers a question, {sum(map(len, logprobs))} tokens compared"
     columns = ["way", "weights MB", "KL, nats a token", "same first token", *original]
-    yield f"| {' | '.join([*columns, 'all, less than the original'])} |"
+    yield f"| {' | '.join([*columns, 'loss, all questions'])} |"
     yield "|---" * (len(columns) + 1) + "|"
     cells = ["original, float32", f"{weight_bytes(model) / 1e6:.2f}", "", ""]
     yield f"| {' | '.join([*cells, *map(rate, original.values())])} | |"

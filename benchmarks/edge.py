@@ -175,7 +175,7 @@ def accuracy(model: Path, exports: dict[str, Path], arguments: argparse.Namespac
     folder = arguments.out / "accuracy"
     original = samples(model, folder / "original", arguments.samples)
     yield f"{arguments.samples} answers a question"
-    yield f"| side | {' | '.join(original)} | all, less than the original |"
+    yield f"| side | {' | '.join(original)} | loss, all questions |"
     yield "|---" * (len(original) + 2) + "|"
     yield f"| original | {' | '.join(rate(found) for found in original.values())} | |"
     for name, export in exports.items():
@@ -185,11 +185,11 @@ def accuracy(model: Path, exports: dict[str, Path], arguments: argparse.Namespac
 
 
 def lost(original: dict[str, list[Any]], mine: dict[str, list[Any]]) -> str:
-    """Points of all questions that this side lacks, paired by question: `1.3 [-0.8, 3.4]`."""
+    """Points of all questions that the export lacks, with the interval, paired by question."""
     from minireason.export.measures import OVERALL, losses
 
-    both = [[one for found in side.values() for one in found] for side in (original, mine)]
-    loss = losses(*both)[OVERALL].loss
+    every = [[one for found in side.values() for one in found] for side in (original, mine)]
+    loss = losses(*every)[OVERALL].loss
     return f"{100 * loss.value:.1f} [{100 * loss.low:.1f}, {100 * loss.high:.1f}]"
 
 

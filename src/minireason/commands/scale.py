@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 def scale(
     model: Annotated[
-        str, typer.Argument(help="A model's folder, a run folder, a hub id, or a server's model.")
+        str,
+        typer.Argument(
+            help="A model's folder, an export, a run folder, a hub id, or a server's model."
+        ),
     ],
     benchmark: Annotated[
         str, typer.Option(help="An embedded or published one, a file, or hf:owner/name.")
@@ -104,9 +107,9 @@ def _asked(plan: Plan, data: Path | None, *, allow_hub: bool) -> Asked:
 
 
 def _measure(plan: Plan, asked: Asked, out: Path | None, model: _Model) -> None:
+    from minireason.evaluate.settings import weights_hash
     from minireason.inference.resolve import model_folder, open_backend
     from minireason.progress import Progress
-    from minireason.runfolder import file_hash
     from minireason.scaling.run import Scaling
 
     signal.signal(signal.SIGTERM, preempt)
@@ -123,7 +126,7 @@ def _measure(plan: Plan, asked: Asked, out: Path | None, model: _Model) -> None:
             wants_logprobs="best_of_n" in plan.methods and ":" not in plan.score,
         )
         source = "" if model.server else model_folder(model.name)
-        weights = file_hash(Path(source)) if source and Path(source).is_dir() else ""
+        weights = weights_hash(Path(source)) if source and Path(source).is_dir() else ""
         about = {"model": backend.name, "weights": weights}
         about |= {"server": model.server, "dtype": model.dtype}
         folder = out or Path("runs") / f"{backend.name.replace('/', '-')}-scale"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import signal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from minireason.export.calibration.places import round_weights, rounded_places
 from minireason.export.calibration.qat import QatSettings, train_aware
 from minireason.export.settings import ExportSettings
 from minireason.model.load import load_model
+from minireason.train.loop import Watcher
 from minireason.train.packing import TokenSequence, Unit, collate
 
 SETTINGS = ExportSettings(Path(), "onnx")
@@ -89,3 +91,25 @@ def test_some_steps_bring_the_rounded_model_nearer_to_the_original(
     assert all(torch.equal(grid.rounded(m.weight), m.weight) for m, grid in places.items())
     assert trained.get_input_embeddings().weight is trained.get_output_embeddings().weight
     assert trained.state_dict().keys() == model.state_dict().keys()
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(model: Any, tmp_path: Path) -> None:
+    spoken = units(model, 30)
+    settings = QatSettings(num_steps=6, row_length=256)
+
+    def trained(folder: Path, watcher: Watcher | None = None) -> dict[str, torch.Tensor]:
+        student = copy.deepcopy(model)
+        folder.mkdir(exist_ok=True)
+        places = rounded_places(student, SETTINGS)
+        train_aware(student, model, spoken, places, settings, folder, watcher)
+        return student.state_dict()
+
+    def interrupt(done: int, *_: object) -> None:
+        if done == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    whole = trained(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "parts", Watcher(step=interrupt))
+    resumed = trained(tmp_path / "parts")
+    assert all(torch.equal(resumed[name], weight) for name, weight in whole.items())

@@ -38,8 +38,8 @@ class QatSettings:
     rate is this times the median scale, whatever the size of a model's weights.
     """
 
-    num_steps: int = 300
-    pace: float = 1 / 64
+    num_steps: int = 400
+    pace: float = 1 / 100
     batch_size: int = 2
     row_length: int = 1024
     seed: int = 0
