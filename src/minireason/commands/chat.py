@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def chat(
     model: Annotated[
         str,
-        typer.Argument(help="A model folder, a run folder (its last rung), `tiny`, or a hub id."),
+        typer.Argument(
+            help="A model folder, an export, a run folder (its last rung), `tiny`, or a hub id."
+        ),
     ],
     once: Annotated[str, typer.Option("--once", help="Answer this question, and end.")] = "",
     server: Server = "",

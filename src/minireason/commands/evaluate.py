@@ -37,8 +37,8 @@ EMBEDDED = ["embedded-math", "embedded-hard", "embedded-choice"]
 Target = Annotated[
     str,
     typer.Argument(
-        help="A recipe (.toml): all its rungs. Or a model: a folder, a run folder, `tiny`, a hub "
-        "id, or with --server a name there."
+        help="A recipe (.toml): all its rungs. Or a model: a folder, an export, a run folder, "
+        "`tiny`, a hub id, or with --server a name there."
     ),
 ]
 Out = Annotated[

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 def scale(
     model: Annotated[
-        str, typer.Argument(help="A model's folder, a run folder, a hub id, or a server's model.")
+        str,
+        typer.Argument(
+            help="A model's folder, an export, a run folder, a hub id, or a server's model."
+        ),
     ],
     benchmark: Annotated[
         str, typer.Option(help="An embedded or published one, a file, or hf:owner/name.")

@@ -15,7 +15,10 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 def serve(
     model: Annotated[
-        str, typer.Argument(help="Model folder, run folder (its last stage), `tiny` or a hub id.")
+        str,
+        typer.Argument(
+            help="A model folder, an export, a run folder (its last rung), `tiny`, or a hub id."
+        ),
     ],
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,

@@ -150,7 +150,7 @@ def load(
     threads: int = 0,
     api_key_env: str = "OPENAI_API_KEY",
 ) -> Solver:
-    """Open a model: a folder, a run folder (its last rung), `tiny`, a hub id, or one on a server.
+    """Open a model: a folder, an export, a run folder (its last rung), `tiny`, hub id or server's.
 
     Raises MissingError where there is none.
     """
