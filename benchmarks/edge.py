@@ -26,6 +26,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -189,7 +190,12 @@ def accuracy(model: Path, exports: dict[str, Path], arguments: argparse.Namespac
 
 
 def everything(side: dict[str, list[Any]]) -> list[Any]:
-    return [one for found in side.values() for one in found]
+    """The samples of all benchmarks as one."""
+    return [
+        replace(one, benchmark="all", question_id=f"{name}/{one.question_id}")
+        for name, found in side.items()
+        for one in found
+    ]
 
 
 def rate(found: Sequence[Any]) -> str:
