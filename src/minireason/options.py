@@ -31,6 +31,17 @@ Server = Annotated[str, typer.Option(help="Base URL, up to /v1, of an OpenAI-com
 Dtype = Annotated[
     Literal["float32", "bfloat16"], typer.Option(help="Of the weights; bfloat16 on a GPU.")
 ]
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="A model folder, an export, a run folder (its last rung), `tiny`, a hub id, or with "
+        "--server a name there."
+    ),
+]
+LocalModel = Annotated[
+    str,
+    typer.Argument(help="A model folder, an export, a run folder (its last rung), `tiny`, hub id."),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, mps, cuda, or as cuda:1.")]
 Retrieve = Annotated[
     Path | None,

@@ -62,10 +62,10 @@ def test_an_export_that_fails_ends_with_1_and_says_what_to_try(command, exported
     assert json.loads((exported / MANIFEST).read_text())["gate"]["failures"]
 
 
-def test_what_cannot_be_run_here_is_no_failure(command, exported, base, answers):
+def test_what_cannot_be_run_here_has_not_passed(command, exported, base, answers):
     answers(not_run="it is for npu, which is not here")
     code, out, _ = command("gate", exported, "--against", base)
-    assert code == 0 and out == "gate not measured: it is for npu, which is not here\n"
+    assert code == 1 and out == "gate not measured: it is for npu, which is not here\n"
 
 
 def test_a_folder_that_is_no_export_is_one_line(command, tmp_path, base):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from minireason.options import Device, Retrieve, Server, Threads
+from minireason.options import Device, Model, Retrieve, Server, Threads
 
 if TYPE_CHECKING:
     from minireason.terminal.session import Session
@@ -17,12 +17,7 @@ if TYPE_CHECKING:
 
 
 def chat(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A model folder, an export, a run folder (its last rung), `tiny`, or a hub id."
-        ),
-    ],
+    model: Model,
     once: Annotated[str, typer.Option("--once", help="Answer this question, and end.")] = "",
     server: Server = "",
     api_key_env: Annotated[

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from minireason.errors import SamplingError
-from minireason.options import Data, Device, Dtype, Hub, Server, Threads, preempt, resumable
+from minireason.options import (
+    Data,
+    Device,
+    Dtype,
+    Hub,
+    Model,
+    Server,
+    Threads,
+    preempt,
+    resumable,
+)
 
 if TYPE_CHECKING:
     from minireason.evaluate.benchmarks import Asked
@@ -17,12 +27,7 @@ if TYPE_CHECKING:
 
 
 def scale(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A model's folder, an export, a run folder, a hub id, or a server's model."
-        ),
-    ],
+    model: Model,
     benchmark: Annotated[
         str, typer.Option(help="An embedded or published one, a file, or hf:owner/name.")
     ] = "embedded-math",

@@ -8,18 +8,13 @@ from typing import Annotated
 import typer
 
 from minireason.errors import MissingError
-from minireason.options import Device, Dtype, Retrieve, Threads
+from minireason.options import Device, Dtype, LocalModel, Retrieve, Threads
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A model folder, an export, a run folder (its last rung), `tiny`, or a hub id."
-        ),
-    ],
+    model: LocalModel,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     name: Annotated[str, typer.Option(help="What clients call the model (its folder).")] = "",

@@ -69,6 +69,11 @@ def calibrated(
             "for onnx with 4: 8 bits lose next to nothing, and the others round by rules of their "
             "own; leave out --calibrate, or export to onnx with 4 bits"
         )
+    if settings.target != "cpu":
+        raise ExportError(
+            f"this is an export for {settings.target}, whose scales are float16, and calibration "
+            "knows the float32 scales of cpu alone; leave out --calibrate"
+        )
     calibration = calibration or CalibrationSettings()
     made_with = _made_with(settings, questions, calibration, model)
     if _is_made(out, made_with):
