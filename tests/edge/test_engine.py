@@ -102,6 +102,20 @@ def test_a_stream_that_is_closed_frees_its_place_for_the_next(chat, engine, runt
     assert len(engine.generate([request])) == 1 and not runtime.places
 
 
+def test_an_answer_that_another_one_ended_says_so_and_leaves_that_one_alone(chat, engine):
+    first, second = (
+        Request(ids, SamplingParams(max_tokens=9, seed=3, min_tokens=9)) for ids in prompts(chat, 2)
+    )
+    [alone] = engine.generate([second])
+    earlier = engine.stream(first)
+    next(earlier)
+    later = engine.stream(second)
+    begun = next(later)
+    with pytest.raises(SamplingError, match="asked something else"):
+        next(earlier)
+    assert [begun.token_id, *(event.token_id for event in later)] == alone.token_ids
+
+
 def test_a_cancelled_request_frees_its_place_and_one_in_line_is_forgotten(chat, engine, runtime):
     scheduler = engine.scheduler()
     request = Request(prompts(chat, 1)[0], SamplingParams(max_tokens=9, min_tokens=9))
