@@ -42,13 +42,13 @@ def check(settings: ExportSettings) -> None:
     """Raises ExportError for what cannot be exported, naming what was given and what is allowed."""
     _check_folder(settings.source)
     _check_options(settings)
-    config = read_config(settings.source)
+    config, shapes = read_config(settings.source), weight_shapes(settings.source)
     if getattr(config, "quantization_config", None):
         raise ExportError(
             f"{settings.source} is quantised already; export the model it was made from"
         )
     if settings.format == "onnx":
-        _check_onnx(settings, config)
+        _check_onnx(settings, config, shapes)
     elif settings.format == "gguf":
         _check_gguf(settings, config)
     else:
@@ -95,7 +95,7 @@ def _check_options(settings: ExportSettings) -> None:
         )
 
 
-def _check_onnx(settings: ExportSettings, config: Any) -> None:
+def _check_onnx(settings: ExportSettings, config: Any, shapes: dict[str, tuple[int, ...]]) -> None:
     allowed = ONNX_BITS[settings.target]
     if settings.bits not in allowed:
         raise ExportError(
@@ -108,7 +108,7 @@ def _check_onnx(settings: ExportSettings, config: Any) -> None:
         )
     _check_architecture(config)
     _check_attention(config)
-    _check_vocabulary(config, weight_shapes(settings.source))
+    _check_vocabulary(config, shapes)
 
 
 def _check_architecture(config: Any) -> None:

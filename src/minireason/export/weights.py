@@ -46,7 +46,7 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
 
     Raises MissingError where a file is not there, ExportError for another type of number.
     """
-    tensors = {name: each for file in _files(folder) for name, each in _header(file)}
+    tensors = {name: each for file in weight_files(folder) for name, each in _header(file)}
     for name, each in tensors.items():
         if each.dtype not in _DTYPES:
             raise ExportError(
@@ -56,7 +56,8 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
     return tensors
 
 
-def _files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model folder; raises MissingError where one is not there."""
     index = folder / _INDEX
     if not index.is_file():
         names = ["model.safetensors"]
