@@ -11,6 +11,7 @@ import torch
 from onnx import numpy_helper
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from minireason.edge import onnx as edge_onnx
 from minireason.errors import ExportError, MissingError
 from minireason.export.checks import ROPES
 from minireason.export.onnx import export_onnx
@@ -202,6 +203,18 @@ def test_longrope_steps_over_the_original_length(target, longrope, exported):
         got = np.array(made.get_output("logits"))[0, -1]
         assert np.abs(got - expected[place - 1]).max() < (1e-4 if target == "cpu" else 0.05)
         made.append_tokens(np.array(IDS[place : place + 1], dtype=np.int32))
+
+
+@pytest.mark.parametrize("regime", ["short", "long"])
+def test_longrope_prompts_in_passes_go_over_the_original_length(
+    regime, longrope, exported, monkeypatch
+):
+    monkeypatch.setattr(edge_onnx, "BATCH", 48)
+    source = longrope(regime)
+    out, _ = exported(source, bits=32)
+    runtime = edge_onnx.OnnxRuntime(out, "cpu", 1, 256, 1)
+    assert np.abs(runtime.logits(IDS) - reference(source, IDS)).max() < 1e-4
+    assert np.abs(runtime.begin(0, IDS, 256) - reference(source, IDS)[-1]).max() < 1e-4
 
 
 @pytest.mark.parametrize("given", [{"attention_factor": 1.7}, {"factor": 2.0}])

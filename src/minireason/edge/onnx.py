@@ -9,10 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime_genai as og
+from numpy.typing import NDArray
 
 from minireason.edge.manifest import Target
 from minireason.edge.runtime import Logits
 from minireason.errors import MissingError, SamplingError
+
+BATCH = 256
+"""Most tokens in one pass, which computes the logits behind all of them."""
 
 
 class OnnxRuntime:
@@ -31,7 +35,9 @@ class OnnxRuntime:
             self._model = og.Model(config)
         except RuntimeError as error:
             why = "" if target == "cpu" else f" (it was exported for {target})"
-            raise MissingError(f"cannot run the export {folder}{why}: {error}") from error
+            raise MissingError(
+                f"cannot run the export {folder}{why}: {_line(error)}; export the model again"
+            ) from error
         described = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))
         self.vocab_size = int(described["model"]["vocab_size"])
         self._generators: dict[int, og.Generator] = {}
@@ -40,7 +46,8 @@ class OnnxRuntime:
         """Take a free place for a sequence: the logits [V] behind its prompt."""
         with _failing():
             generator = self._generator(max_length)
-            generator.append_tokens(np.array(prompt_ids, dtype=np.int32))
+            for part in _parts(prompt_ids):
+                generator.append_tokens(part)
             self._generators[place] = generator
             return _last(generator)
 
@@ -62,9 +69,11 @@ class OnnxRuntime:
         """The logits [T, V] behind each of these ids."""
         with _failing():
             generator = self._generator(len(ids) + 1)
-            generator.append_tokens(np.array(ids, dtype=np.int32))
-            found = generator.get_output("logits")[0]
-            return np.array(found, dtype=np.float32)
+            found = []
+            for part in _parts(ids):
+                generator.append_tokens(part)
+                found.append(np.array(generator.get_output("logits")[0], dtype=np.float32))
+            return np.concatenate(found)
 
     def close(self) -> None:
         """Free everything."""
@@ -78,6 +87,12 @@ class OnnxRuntime:
         return og.Generator(self._model, params)
 
 
+def _parts(ids: Sequence[int]) -> Iterator[NDArray[np.int32]]:
+    """Passes of ids; one without any, for none, which ONNX Runtime refuses."""
+    for start in range(0, max(1, len(ids)), BATCH):
+        yield np.array(ids[start : start + BATCH], dtype=np.int32)
+
+
 def _last(generator: og.Generator) -> Logits:
     return np.array(generator.get_logits()[0, -1], dtype=np.float32)
 
@@ -87,4 +102,9 @@ def _failing() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise SamplingError(f"ONNX Runtime failed: {error}") from error
+        raise SamplingError(f"ONNX Runtime failed: {_line(error)}") from error
+
+
+def _line(error: RuntimeError) -> str:
+    """The end of what ONNX Runtime says, which begins with places in its source, on one line."""
+    return " ".join(str(error).split())[-300:]
