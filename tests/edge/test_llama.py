@@ -94,6 +94,13 @@ def test_a_runtime_frees_its_contexts_and_its_model_once(exported, monkeypatch, 
     assert freed == ["llama_free"] * 3 + ["llama_model_free"]
 
 
+def test_a_file_that_is_cut_off_is_said_to_be(exported, tmp_path):
+    whole = gguf_file(exported("phi3")[1]).read_bytes()
+    (tmp_path / "model.gguf").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(MissingError, match=r"not within the file bounds.*; export it again"):
+        LlamaRuntime(tmp_path, 1, 256, 1)
+
+
 def test_greedy_tokens_are_those_of_transformers(phi3):
     model, runtime = phi3
     prompt = some_ids(20)

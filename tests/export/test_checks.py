@@ -81,6 +81,21 @@ def test_a_folder_that_lacks_something_is_refused(name, said, folder):
     assert said in refused(folder)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": "gguf", "block_size": 64},
+        {"format": "hf", "bits": 8, "block_size": 64},
+        {"format": "onnx", "bits": 32, "block_size": 64},
+        {"format": "gguf", "accuracy_level": 1},
+        {"format": "onnx", "target": "cuda", "accuracy_level": 1},
+    ],
+    ids=str,
+)
+def test_a_setting_that_would_change_nothing_is_refused(changes, tiny):
+    assert "leave it out" in refused(tiny, **changes)
+
+
 @pytest.mark.parametrize("format", ["onnx", "gguf", "hf"])
 def test_a_model_that_lacks_one_of_its_files_is_refused(format, folder):
     index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}

@@ -93,6 +93,20 @@ def _check_options(settings: ExportSettings) -> None:
             f"--accuracy-level is {settings.accuracy_level}; it must be 1 (products in float32) "
             "to 4 (activations rounded to 8 bits)"
         )
+    is_rounded = settings.bits <= 8
+    of_onnx = settings.format == "onnx" and is_rounded
+    has_blocks = of_onnx or (settings.format == "hf" and settings.bits == 4)
+    _require_use("--block-size", settings.block_size, 32, has_blocks)
+    _require_use(
+        "--accuracy-level", settings.accuracy_level, 4, of_onnx and settings.target == "cpu"
+    )
+
+
+def _require_use(option: str, value: int, default: int, is_used: bool) -> None:
+    if value != default and not is_used:
+        raise ExportError(
+            f"{option} is {value}, and these --format, --bits and --target have none; leave it out"
+        )
 
 
 def _check_onnx(settings: ExportSettings, config: Any, shapes: dict[str, tuple[int, ...]]) -> None:
