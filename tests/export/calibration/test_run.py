@@ -51,6 +51,15 @@ def made(base: Path, questions: str, tmp_path_factory: pytest.TempPathFactory) -
     return calibrated(ExportSettings(base, "onnx"), questions, out, QUIET, how(), model="runs/base")
 
 
+def test_what_cannot_be_exported_is_not_calibrated(
+    base: Path, questions: str, tmp_path: Path
+) -> None:
+    settings = ExportSettings(base, "onnx", accuracy_level=9)
+    with pytest.raises(ExportError, match="--accuracy-level is 9"):
+        calibrated(settings, questions, tmp_path / "weights", QUIET, how())
+    assert not (tmp_path / "weights").exists()
+
+
 def test_a_calibrated_model_stays_under_rounding_and_is_nearer_to_the_original(
     made: Path, base: Path
 ) -> None:

@@ -20,6 +20,7 @@ from minireason.export.calibration.rollouts import (
     calibration_questions,
     own_correct_rollouts,
 )
+from minireason.export.checks import check
 from minireason.export.run import name_of
 from minireason.export.settings import ExportSettings
 from minireason.model.load import LanguageModel, choose_device, load_model, save_model
@@ -69,6 +70,7 @@ def calibrated(
             "for onnx with 4: 8 bits lose next to nothing, and the others round by rules of their "
             "own; leave out --calibrate, or export to onnx with 4 bits"
         )
+    check(settings)  # not only when the work is done
     calibration = calibration or CalibrationSettings()
     made_with = _made_with(settings, questions, calibration, model)
     if _is_made(out, made_with):
