@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from minireason.errors import ExportError, MissingError
+from minireason.errors import ExportError, MinireasonError, MissingError
 from minireason.export.checks import (
     _check_architecture,
     _check_attention,
@@ -218,3 +218,13 @@ def test_longrope_over_no_more_than_the_original_length_is_refused(longrope, tmp
     folder = shutil.copytree(longrope("long"), tmp_path / "model")
     change(folder, "config.json", max_position_embeddings=64)
     assert "max_position_embeddings is 64, as its original" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["tokenizer.json", "tokenizer_config.json", "generation_config.json"]
+)
+@pytest.mark.parametrize("format", ["onnx", "gguf", "hf"])
+def test_a_file_that_is_no_json_is_named(name, format, folder):
+    (folder / name).write_text('{"half":')
+    with pytest.raises(MinireasonError, match=f"{name} is not readable JSON"):
+        check(ExportSettings(folder, format, bits=8))

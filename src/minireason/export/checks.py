@@ -12,7 +12,7 @@ from typing import Any
 from minireason.edge.manifest import Bits, Target
 from minireason.errors import ExportError
 from minireason.export.settings import PROJECTIONS, ExportSettings
-from minireason.export.source import read_config, rotary_parameters, weight_shapes
+from minireason.export.source import CARRIED, read_config, rotary_parameters, weight_shapes
 from minireason.runfolder import read_json
 
 ROPES = {
@@ -68,9 +68,10 @@ def _check_folder(source: Path) -> None:
             f"{source} has no tokenizer.json; load its tokenizer with transformers and save it "
             "there"
         )
-    about = source / "tokenizer_config.json"
+    named = [name for name in CARRIED if name.endswith(".json") and (source / name).is_file()]
+    read = {name: read_json(source / name) for name in named}
     has_template = (source / "chat_template.jinja").is_file()
-    if not has_template and not (about.is_file() and read_json(about).get("chat_template")):
+    if not has_template and not read.get("tokenizer_config.json", {}).get("chat_template"):
         raise ExportError(f"{source} has no chat template; add a chat_template.jinja")
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minireason.errors import ExportError, MissingError
+from minireason.runfolder import read_json
 
 Floats = NDArray[np.float32]
 
@@ -62,7 +63,7 @@ def weight_files(folder: Path) -> list[Path]:
     if not index.is_file():
         names = ["model.safetensors"]
     else:
-        where: Mapping[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        where: Mapping[str, str] = read_json(index)["weight_map"]
         names = sorted(set(where.values()))
     for name in names:
         if not (folder / name).is_file():
