@@ -35,7 +35,7 @@ class EdgeEngine:
     def __init__(self, runtime: Runtime, stop_ids: Collection[int], reader: Reader) -> None:
         self.runtime, self.stop_ids, self.reader = runtime, frozenset(stop_ids), reader
         self.max_batch, self.max_length = runtime.max_batch, runtime.max_length
-        self.lock, self.num_schedulers = threading.Lock(), 0  # the lock guards the runtime
+        self.lock, self.num_schedulers = threading.RLock(), 0  # the lock guards the runtime
 
     def generate(
         self, requests: Sequence[Request], on_finish: OnFinish | None = None
@@ -45,7 +45,8 @@ class EdgeEngine:
         `on_finish(index, completion)` is called as each one finishes. Raises SamplingError, before
         anything is sampled, for a request that cannot be served.
         """
-        return generate_all(self.scheduler(), requests, on_finish)
+        with self.lock:  # threads wait for one another
+            return generate_all(self.scheduler(), requests, on_finish)
 
     def stream(self, request: Request) -> Iterator[TokenEvent]:
         """The tokens of one request as they come; closing the iterator ends it.
