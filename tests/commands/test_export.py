@@ -27,6 +27,15 @@ def test_a_model_is_exported_under_its_name_and_one_is_told_how_to_try_it(
     assert "is there already" in " ".join(err.split())
 
 
+def test_an_export_in_a_new_process_says_what_it_does_and_no_more(tmp_path):
+    arguments = ["export", "tiny", "--format", "onnx", "--no-gate", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "minireason", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0
+    first, second = done.stderr.splitlines()
+    assert first.startswith("exporting ") and " MB in " in second
+
+
 def test_the_options_reach_the_export(command, tmp_path):
     options = ["--block-size", "64", "--accuracy-level", "1", "--out", tmp_path / "out"]
     kept = ["--keep-8bit", "down_proj", "--keep-8bit", "o_proj", "--keep-8bit", "down_proj"]

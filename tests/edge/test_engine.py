@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -100,6 +102,29 @@ def test_a_stream_that_is_closed_frees_its_place_for_the_next(chat, engine, runt
         next(stream)
         stream.close()
     assert len(engine.generate([request])) == 1 and not runtime.places
+
+
+def test_an_answer_that_another_one_ended_says_so_and_leaves_that_one_alone(chat, engine):
+    first, second = (
+        Request(ids, SamplingParams(max_tokens=9, seed=3, min_tokens=9)) for ids in prompts(chat, 2)
+    )
+    [alone] = engine.generate([second])
+    earlier = engine.stream(first)
+    next(earlier)
+    later = engine.stream(second)
+    begun = next(later)
+    with pytest.raises(SamplingError, match="asked something else"):
+        next(earlier)
+    assert [begun.token_id, *(event.token_id for event in later)] == alone.token_ids
+
+
+def test_threads_that_generate_wait_for_one_another(chat, engine):
+    requests = [
+        Request(ids, SamplingParams(max_tokens=9, seed=3, min_tokens=9)) for ids in prompts(chat, 3)
+    ]
+    alone = [engine.generate([request]) for request in requests]
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(lambda request: engine.generate([request]), requests)) == alone
 
 
 def test_a_cancelled_request_frees_its_place_and_one_in_line_is_forgotten(chat, engine, runtime):

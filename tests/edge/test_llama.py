@@ -12,6 +12,7 @@ pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
 import gguf_models
 
 from minireason.edge.llama import LlamaRuntime, gguf_file
+from minireason.edge.llama_library import library
 from minireason.errors import MissingError, SamplingError
 from minireason.export.gguf import export_gguf
 from minireason.export.settings import ExportSettings
@@ -65,6 +66,39 @@ def test_every_logit_is_that_of_transformers(exported, family):
     assert expected.std() > 1
     assert np.abs(runtime.logits(ids) - expected).max() < 1e-3
     runtime.close()
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_a_runtime_frees_its_contexts_and_its_model_once(exported, monkeypatch, is_closed):
+    freed = []
+
+    def noting(name):
+        free = getattr(library, name)
+
+        def note(pointer):
+            freed.append(name)
+            free(pointer)
+
+        monkeypatch.setattr(library, name, note)
+
+    _, folder = exported("phi3")
+    noting("llama_free")
+    noting("llama_model_free")
+    runtime = LlamaRuntime(folder, max_batch=2, max_length=400, threads=1)
+    runtime.begin(0, some_ids(300), 400)  # more than the room there is at first
+    runtime.logits(some_ids(5))
+    if is_closed:
+        runtime.close()
+        runtime.close()
+    del runtime
+    assert freed == ["llama_free"] * 3 + ["llama_model_free"]
+
+
+def test_a_file_that_is_cut_off_is_said_to_be(exported, tmp_path):
+    whole = gguf_file(exported("phi3")[1]).read_bytes()
+    (tmp_path / "model.gguf").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(MissingError, match=r"not within the file bounds.*; export it again"):
+        LlamaRuntime(tmp_path, 1, 256, 1)
 
 
 def test_greedy_tokens_are_those_of_transformers(phi3):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from minireason.errors import ExportError
+from minireason.errors import ExportError, MinireasonError, MissingError
 from minireason.export.checks import (
     _check_architecture,
     _check_attention,
@@ -79,6 +79,38 @@ def test_a_longrope_model_passes_pinned_or_not(longrope):
 def test_a_folder_that_lacks_something_is_refused(name, said, folder):
     (folder / name).unlink()
     assert said in refused(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": "gguf", "block_size": 64},
+        {"format": "hf", "bits": 8, "block_size": 64},
+        {"format": "onnx", "bits": 32, "block_size": 64},
+        {"format": "gguf", "accuracy_level": 1},
+        {"format": "onnx", "target": "cuda", "accuracy_level": 1},
+    ],
+    ids=str,
+)
+def test_a_setting_that_would_change_nothing_is_refused(changes, tiny):
+    assert "leave it out" in refused(tiny, **changes)
+
+
+@pytest.mark.parametrize("format", ["onnx", "gguf", "hf"])
+def test_a_model_that_lacks_one_of_its_files_is_refused(format, folder):
+    index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(MissingError, match="has no model-2"):
+        check(ExportSettings(folder, format, bits=8))
+
+
+@pytest.mark.parametrize("format", ["onnx", "gguf", "hf"])
+@pytest.mark.parametrize("broken", [lambda whole: whole[:-1000], lambda whole: b"version https://"])
+def test_weights_that_are_not_whole_are_refused(broken, format, folder):
+    file = folder / "model.safetensors"
+    file.write_bytes(broken(file.read_bytes()))
+    said = refused(folder, format, bits=8)
+    assert "model.safetensors cannot be read" in said and "download it again" in said
 
 
 def test_a_chat_template_may_stand_in_the_tokenizer_s_configuration(folder):
@@ -186,3 +218,13 @@ def test_longrope_over_no_more_than_the_original_length_is_refused(longrope, tmp
     folder = shutil.copytree(longrope("long"), tmp_path / "model")
     change(folder, "config.json", max_position_embeddings=64)
     assert "max_position_embeddings is 64, as its original" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["tokenizer.json", "tokenizer_config.json", "generation_config.json"]
+)
+@pytest.mark.parametrize("format", ["onnx", "gguf", "hf"])
+def test_a_file_that_is_no_json_is_named(name, format, folder):
+    (folder / name).write_text('{"half":')
+    with pytest.raises(MinireasonError, match=f"{name} is not readable JSON"):
+        check(ExportSettings(folder, format, bits=8))

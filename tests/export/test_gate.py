@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from minireason.edge.manifest import read_manifest
+from minireason.edge.manifest import Manifest, read_manifest
 from minireason.errors import DataError
 from minireason.export.agreement import BrokenError
 from minireason.export.gate import (
@@ -176,3 +176,19 @@ def test_the_gate_is_stored_in_the_manifest_and_the_card(base, exported, setting
     assert Gate.model_validate(read_manifest(exported).gate) == found
     assert read_manifest(exported).quantization["method"] == "rtn"
     assert "**The gate passed.**" in (exported / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("bits", "said"), [(8, "pip install 'minireason[torchao]'"), (16, "")])
+def test_of_exports_for_transformers_only_rounded_ones_need_a_package(monkeypatch, bits, said):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    manifest = Manifest(
+        format="hf",
+        bits=bits,
+        target="cpu",
+        model="m",
+        source={},
+        quantization={},
+        context=9,
+    )
+    found = why_not_run(manifest)
+    assert found.endswith(said) and bool(found) == bool(said)

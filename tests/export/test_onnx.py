@@ -11,6 +11,7 @@ import torch
 from onnx import numpy_helper
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from minireason.edge import onnx as edge_onnx
 from minireason.errors import ExportError, MissingError
 from minireason.export.checks import ROPES
 from minireason.export.onnx import export_onnx
@@ -204,6 +205,18 @@ def test_longrope_steps_over_the_original_length(target, longrope, exported):
         made.append_tokens(np.array(IDS[place : place + 1], dtype=np.int32))
 
 
+@pytest.mark.parametrize("regime", ["short", "long"])
+def test_longrope_prompts_in_passes_go_over_the_original_length(
+    regime, longrope, exported, monkeypatch
+):
+    monkeypatch.setattr(edge_onnx, "BATCH", 48)
+    source = longrope(regime)
+    out, _ = exported(source, bits=32)
+    runtime = edge_onnx.OnnxRuntime(out, "cpu", 1, 256, 1)
+    assert np.abs(runtime.logits(IDS) - reference(source, IDS)).max() < 1e-4
+    assert np.abs(runtime.begin(0, IDS, 256) - reference(source, IDS)[-1]).max() < 1e-4
+
+
 @pytest.mark.parametrize("given", [{"attention_factor": 1.7}, {"factor": 2.0}])
 def test_longrope_scales_attention_as_the_config_says(given, longrope, exported):
     source = longrope("long", **given)
@@ -264,7 +277,9 @@ def test_weights_for_an_npu_are_dequantised_by_standard_operators(saved, exporte
 
 
 def test_nothing_is_left_beside_the_export_and_nothing_is_printed(saved, exported, capfd):
-    out, _ = exported(saved())
+    source = saved()
+    capfd.readouterr()  # saving it prints
+    out, _ = exported(source)
     names = sorted(path.name for path in out.iterdir())
     assert {"model.onnx", "model.onnx.data", "genai_config.json", "tokenizer.json"} <= set(names)
     assert "checked.onnx" not in names

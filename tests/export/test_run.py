@@ -148,6 +148,23 @@ def test_what_a_kill_left_is_cleared(tiny, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_what_a_kill_left_of_a_replaced_export_is_cleared(copy, tiny):
+    shutil.copytree(copy, copy.with_name("export.replaced.partial"))
+    export_model(ExportSettings(tiny, "hf", 16), copy, QUIET, overwrite=True)
+    assert read_manifest(copy).format == "hf"
+    assert [path.name for path in copy.parent.iterdir()] == ["export"]
+
+
+def test_the_current_folder_and_a_link_can_be_overwritten(copy, tiny, monkeypatch):
+    link = copy.with_name("link")
+    link.symlink_to(copy)
+    export_model(ExportSettings(tiny, "hf", 16), link, QUIET, overwrite=True)
+    assert link.is_symlink() and read_manifest(copy).bits == 16
+    monkeypatch.chdir(copy)
+    export_model(ExportSettings(tiny, "hf", 32), run.Path("."), QUIET, overwrite=True)
+    assert read_manifest(copy).bits == 32
+
+
 def test_what_cannot_be_exported_makes_no_folder(tiny, tmp_path):
     with pytest.raises(ExportError, match="--bits is 16"):
         export_model(onnx(tiny, bits=16), tmp_path / "out", QUIET)

@@ -66,9 +66,9 @@ def test_an_export_is_a_model_folder_named_by_itself(exported):
     assert open_local(str(folder)).name == "tiny-onnx"
 
 
-@pytest.mark.parametrize("options", [{"device": "cuda"}, {"dtype": "bfloat16"}])
-def test_an_export_has_its_own_device_and_type(exported, options):
-    with pytest.raises(MissingError, match="leave out --device and --dtype"):
+@pytest.mark.parametrize("options", [{"device": "cuda"}, {"dtype": "bfloat16"}, {"cache_gib": 1.0}])
+def test_an_export_has_its_own_device_type_and_cache(exported, options):
+    with pytest.raises(MissingError, match="leave out --device, --dtype and --cache-gib"):
         open_local(str(exported("onnx")), **options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,12 +28,14 @@ from minireason.rollout.stopping import Reader
 class EdgeEngine:
     """Samples from an exported model, with the settings and the seeds of the embedded engine.
 
-    One scheduler at a time has the runtime's places: a new one ends what an earlier one had.
+    One scheduler at a time has the runtime's places: a new one ends what an earlier one had, whose
+    next step raises SamplingError.
     """
 
     def __init__(self, runtime: Runtime, stop_ids: Collection[int], reader: Reader) -> None:
         self.runtime, self.stop_ids, self.reader = runtime, frozenset(stop_ids), reader
         self.max_batch, self.max_length = runtime.max_batch, runtime.max_length
+        self.lock, self.num_schedulers = threading.RLock(), 0  # the lock guards the runtime
 
     def generate(
         self, requests: Sequence[Request], on_finish: OnFinish | None = None
@@ -42,7 +45,8 @@ class EdgeEngine:
         `on_finish(index, completion)` is called as each one finishes. Raises SamplingError, before
         anything is sampled, for a request that cannot be served.
         """
-        return generate_all(self.scheduler(), requests, on_finish)
+        with self.lock:  # threads wait for one another
+            return generate_all(self.scheduler(), requests, on_finish)
 
     def stream(self, request: Request) -> Iterator[TokenEvent]:
         """The tokens of one request as they come; closing the iterator ends it.
@@ -101,8 +105,11 @@ class EdgeScheduler:
         self._arrived: deque[LiveSequence] = deque()
         self._waiting: deque[LiveSequence] = deque()
         self._cancelled: deque[int] = deque()
-        for place in range(engine.max_batch):
-            engine.runtime.end(place)
+        with engine.lock:
+            engine.num_schedulers += 1
+            self._turn = engine.num_schedulers
+            for place in range(engine.max_batch):
+                engine.runtime.end(place)
 
     def add(self, request: Request) -> int:
         """Put a request into the line and return its number, which counts from 0.
@@ -130,7 +137,19 @@ class EdgeScheduler:
         return not (self._arrived or self._waiting or self._live)
 
     def step(self) -> list[TokenEvent]:
-        """Sample the next token of every live sequence, and of one waiting request its first."""
+        """Sample the next token of every live sequence, and of one waiting request its first.
+
+        Raises SamplingError where a newer scheduler has the places.
+        """
+        with self.engine.lock:
+            if self._turn != self.engine.num_schedulers:
+                raise SamplingError(
+                    "the exported model was asked something else before this answer was whole, "
+                    "which ended it; ask one after the other, or all together"
+                )
+            return self._step()
+
+    def _step(self) -> list[TokenEvent]:
         self._take_in()
         runtime = self.engine.runtime
         if self._live:

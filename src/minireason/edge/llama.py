@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minireason.edge.llama_context import PAD, Batch, Context
+from minireason.edge.llama_context import PAD, Batch, Context, Model
 from minireason.edge.llama_library import library, load_model
 from minireason.edge.runtime import Logits
 from minireason.errors import MissingError, SamplingError
@@ -31,8 +31,8 @@ class LlamaRuntime:
     """
 
     def __init__(self, folder: Path, max_batch: int, max_length: int, threads: int) -> None:
-        self._model = load_model(gguf_file(folder))
-        vocab = library.llama_model_get_vocab(self._model)
+        self._model = Model(load_model(gguf_file(folder)))
+        vocab = library.llama_model_get_vocab(self._model.pointer)
         self.vocab_size = int(library.llama_vocab_n_tokens(vocab))
         self.max_batch = min(max_batch, library.llama_max_parallel_sequences())
         self.max_length = max_length
@@ -105,7 +105,7 @@ class LlamaRuntime:
         for context in (self._context, self._scorer):
             if context is not None:
                 context.close()
-        library.llama_model_free(self._model)
+        self._model.close()
 
     def _require_fit(self, ids: Sequence[int], max_length: int) -> None:
         longest = min(max_length, self.max_length)

@@ -1,7 +1,9 @@
-"""llama.cpp's context: the keys and values of some sequences, and what decodes them."""
+"""llama.cpp's model and context: the keys and values of sequences, and what decodes them."""
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from ctypes import POINTER, c_float, c_int8, c_int32, c_uint8, cast
 from typing import Any
 
@@ -51,6 +53,14 @@ class Batch:
         self.struct.n_tokens = row + 1
 
 
+class Model:
+    """A loaded model, freed when it is closed or nobody holds it or a context of it."""
+
+    def __init__(self, pointer: Any) -> None:
+        self.pointer = pointer
+        self.close = _freed_with(self, library.llama_model_free, pointer)
+
+
 class Context:
     """Slots 0 .. num_slots - 1 for a sequence of `length` tokens each, all allocated at once.
 
@@ -58,9 +68,13 @@ class Context:
     there is no memory for them.
     """
 
-    def __init__(self, model: Any, num_slots: int, length: int, threads: int, batch: Batch) -> None:
+    def __init__(
+        self, model: Model, num_slots: int, length: int, threads: int, batch: Batch
+    ) -> None:
         self.length = -(-length // PAD) * PAD
-        self._vocab_size = library.llama_vocab_n_tokens(library.llama_model_get_vocab(model))
+        self._model = model
+        vocab = library.llama_model_get_vocab(model.pointer)
+        self._vocab_size = library.llama_vocab_n_tokens(vocab)
         params = library.llama_context_default_params()
         params.n_seq_max, params.n_ctx = num_slots, num_slots * self.length
         params.n_batch = params.n_ubatch = batch.capacity
@@ -70,14 +84,15 @@ class Context:
             # On a CPU a token after 900 others takes two to three times as long with it.
             params.flash_attn_type = library.LLAMA_FLASH_ATTN_TYPE_DISABLED
         params.no_perf = True
-        if library.llama_model_ftype(model) == _FLOAT32:
+        if library.llama_model_ftype(model.pointer) == _FLOAT32:
             params.type_k = params.type_v = _FLOAT32
-        self._context = library.llama_init_from_model(model, params)
+        self._context = library.llama_init_from_model(model.pointer, params)
         if not self._context:
             raise SamplingError(
                 f"llama.cpp has no room for {num_slots} sequences of {length} tokens: "
                 f"{last_error()}; ask for fewer or shorter ones"
             )
+        self.close = _freed_with(self, library.llama_free, self._context)
 
     def decode(self, batch: Batch) -> Logits:
         """Append the tokens to their slots: the logits [outputs, V] of those that ask for them."""
@@ -101,5 +116,12 @@ class Context:
     def forget(self, slot: int) -> None:
         library.llama_memory_seq_rm(library.llama_get_memory(self._context), slot, -1, -1)
 
-    def close(self) -> None:
-        library.llama_free(self._context)
+
+def _freed_with(holder: object, free: Callable[[Any], None], pointer: Any) -> Callable[[], None]:
+    """Frees the pointer, once: when it is called, or when the holder is gone.
+
+    Not at the end of the process, when another thread may still be in a step.
+    """
+    finalizer = weakref.finalize(holder, free, pointer)
+    finalizer.atexit = False
+    return finalizer

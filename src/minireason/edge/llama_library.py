@@ -15,7 +15,7 @@ library: Any = llama_cpp
 """llama.h as Python functions."""
 
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR of ggml.h
-_errors: deque[str] = deque(maxlen=1)
+_errors: deque[str] = deque(maxlen=2)  # the last one may say no more than that it failed
 
 
 def _keep_errors(level: int, text: bytes, _: Any) -> None:
@@ -39,6 +39,7 @@ def load_model(file: Path, *, vocab_only: bool = False) -> Any:
     `_tile_loadconfig` loses the configuration it is given, that would end the process.
     """
     quiet_library()
+    _errors.clear()
     params = library.llama_model_default_params()
     params.vocab_only = vocab_only
     if _has_amx():
@@ -51,7 +52,9 @@ def load_model(file: Path, *, vocab_only: bool = False) -> Any:
 
 def last_error() -> str:
     """What llama.cpp last said of an error, once."""
-    return _errors.pop() if _errors else "it gave no reason"
+    said = "; ".join(_errors)
+    _errors.clear()
+    return said or "it gave no reason"
 
 
 def _has_amx() -> bool:

@@ -31,7 +31,7 @@ NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_t
 class FolderTokenizer:
     """What `model.chat.Chat` asks of a tokenizer, read from an exported folder.
 
-    Raises MissingError where the folder has no tokenizer.json or no chat template.
+    Raises MissingError where the folder has no tokenizer.json that can be read.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from minireason.edge.manifest import Bits, Target
 from minireason.errors import ExportError
 from minireason.export.settings import PROJECTIONS, ExportSettings
-from minireason.export.source import read_config, rotary_parameters, weight_shapes
+from minireason.export.source import CARRIED, read_config, rotary_parameters, weight_shapes
 from minireason.runfolder import read_json
 
 ROPES = {
@@ -42,13 +42,13 @@ def check(settings: ExportSettings) -> None:
     """Raises ExportError for what cannot be exported, naming what was given and what is allowed."""
     _check_folder(settings.source)
     _check_options(settings)
-    config = read_config(settings.source)
+    config, shapes = read_config(settings.source), weight_shapes(settings.source)
     if getattr(config, "quantization_config", None):
         raise ExportError(
             f"{settings.source} is quantised already; export the model it was made from"
         )
     if settings.format == "onnx":
-        _check_onnx(settings, config)
+        _check_onnx(settings, config, shapes)
     elif settings.format == "gguf":
         _check_gguf(settings, config)
     else:
@@ -68,9 +68,10 @@ def _check_folder(source: Path) -> None:
             f"{source} has no tokenizer.json; load its tokenizer with transformers and save it "
             "there"
         )
-    about = source / "tokenizer_config.json"
+    named = [name for name in CARRIED if name.endswith(".json") and (source / name).is_file()]
+    read = {name: read_json(source / name) for name in named}
     has_template = (source / "chat_template.jinja").is_file()
-    if not has_template and not (about.is_file() and read_json(about).get("chat_template")):
+    if not has_template and not read.get("tokenizer_config.json", {}).get("chat_template"):
         raise ExportError(f"{source} has no chat template; add a chat_template.jinja")
 
 
@@ -93,9 +94,23 @@ def _check_options(settings: ExportSettings) -> None:
             f"--accuracy-level is {settings.accuracy_level}; it must be 1 (products in float32) "
             "to 4 (activations rounded to 8 bits)"
         )
+    is_rounded = settings.bits <= 8
+    of_onnx = settings.format == "onnx" and is_rounded
+    has_blocks = of_onnx or (settings.format == "hf" and settings.bits == 4)
+    _require_use("--block-size", settings.block_size, 32, has_blocks)
+    _require_use(
+        "--accuracy-level", settings.accuracy_level, 4, of_onnx and settings.target == "cpu"
+    )
 
 
-def _check_onnx(settings: ExportSettings, config: Any) -> None:
+def _require_use(option: str, value: int, default: int, is_used: bool) -> None:
+    if value != default and not is_used:
+        raise ExportError(
+            f"{option} is {value}, and these --format, --bits and --target have none; leave it out"
+        )
+
+
+def _check_onnx(settings: ExportSettings, config: Any, shapes: dict[str, tuple[int, ...]]) -> None:
     allowed = ONNX_BITS[settings.target]
     if settings.bits not in allowed:
         raise ExportError(
@@ -108,7 +123,7 @@ def _check_onnx(settings: ExportSettings, config: Any) -> None:
         )
     _check_architecture(config)
     _check_attention(config)
-    _check_vocabulary(config, weight_shapes(settings.source))
+    _check_vocabulary(config, shapes)
 
 
 def _check_architecture(config: Any) -> None:

@@ -37,7 +37,8 @@ from minireason.rollout.sampling import SamplingParams
 from minireason.runfolder import versions, write_json
 from minireason.verify.verifier import Verifier
 
-NEEDS = {"onnx": "onnxruntime_genai", "gguf": "llama_cpp", "hf": "torchao"}
+NEEDS = {"onnx": "onnxruntime_genai", "gguf": "llama_cpp", "torchao": "torchao"}
+"""The package that an extra of this one brings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +87,10 @@ def run_gate(source: Path, exported: Path, settings: GateSettings, progress: Pro
 
 def why_not_run(manifest: Manifest) -> str:
     """Why this machine cannot run the export; empty where it can."""
-    package = NEEDS[manifest.format]
-    if importlib.util.find_spec(package) is None:
-        return f"{package} is not installed here; pip install 'minireason[{manifest.format}]'"
+    extra = "torchao" if manifest.format == "hf" else manifest.format
+    is_plain = manifest.format == "hf" and manifest.bits > 8
+    if not is_plain and importlib.util.find_spec(NEEDS[extra]) is None:
+        return f"{NEEDS[extra]} is not installed here; pip install 'minireason[{extra}]'"
     if manifest.target == "cpu":
         return ""
     if manifest.format == "onnx" and manifest.target != "npu":

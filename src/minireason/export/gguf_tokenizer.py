@@ -14,6 +14,7 @@ from typing import Any
 from gguf import GGUFWriter, TokenType
 
 from minireason.errors import ExportError, MissingError
+from minireason.runfolder import read_json
 
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _TAIL = r"\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -189,7 +190,5 @@ def _id_of(token: Any, ids: dict[str, int]) -> int | None:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    read: dict[str, Any] = read_json(path) if path.is_file() else {}
     return read

@@ -146,6 +146,7 @@ def _build(
 
 def _builder() -> ModuleType:
     """The builder's module, which puts its folder on the path and a handler on the root logger."""
+    logging.getLogger("torchao").setLevel(logging.ERROR)  # what else it could run is not asked
     root, path = logging.getLogger(), list(sys.path)
     handlers, level = list(root.handlers), root.level
     try:

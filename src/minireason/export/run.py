@@ -24,6 +24,8 @@ MADE_WITH = ("onnxruntime-genai", "onnxruntime", "onnx", "gguf", "llama-cpp-pyth
 SETTINGS = "settings"
 """Under `quantization`: what was asked for, beside what was made of it."""
 
+REPLACED = ".replaced.partial"
+
 
 def export_model(
     settings: ExportSettings,
@@ -47,8 +49,10 @@ def export_model(
         return made
     if overwrite and out.exists() and not is_export(out):
         raise ExportError(f"{out} is no export and --overwrite would delete it; give another --out")
-    partial = out.with_name(out.name + ".partial")
+    place = out.resolve()  # also of `.`, and of a link, which stays
+    partial, replaced = (place.with_name(place.name + end) for end in (".partial", REPLACED))
     remove(partial)
+    remove(replaced)
     try:
         _make_folder(partial)
         progress.say(f"exporting {wanted.model} as {settings.format}, {settings.bits} bits ...")
@@ -57,10 +61,9 @@ def export_model(
     except BaseException:  # Ctrl-C too
         remove(partial)
         raise
-    replaced = out.with_name(out.name + ".replaced.partial")
-    if out.exists():
-        out.rename(replaced)
-    partial.rename(out)
+    if place.exists():
+        place.rename(replaced)
+    partial.rename(place)
     remove(replaced)
     return made
 

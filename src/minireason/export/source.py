@@ -11,6 +11,7 @@ from transformers import AutoConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from minireason.errors import ExportError
+from minireason.export.weights import weight_files
 from minireason.model.rope import REGIME_KEY, pin_rope
 from minireason.runfolder import read_json, write_json
 
@@ -49,7 +50,7 @@ def longest_context(config: Any) -> int:
 def weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     """The shape of each weight of the safetensors files, by its name; the weights are not read."""
     shapes: dict[str, tuple[int, ...]] = {}
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in weight_files(folder):
         try:
             with safe_open(path, framework="numpy") as file:
                 for name in file.keys():  # noqa: SIM118

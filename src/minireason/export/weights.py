@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minireason.errors import ExportError, MissingError
+from minireason.runfolder import read_json
 
 Floats = NDArray[np.float32]
 
@@ -46,7 +47,7 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
 
     Raises MissingError where a file is not there, ExportError for another type of number.
     """
-    tensors = {name: each for file in _files(folder) for name, each in _header(file)}
+    tensors = {name: each for file in weight_files(folder) for name, each in _header(file)}
     for name, each in tensors.items():
         if each.dtype not in _DTYPES:
             raise ExportError(
@@ -56,12 +57,13 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
     return tensors
 
 
-def _files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model folder; raises MissingError where one is not there."""
     index = folder / _INDEX
     if not index.is_file():
         names = ["model.safetensors"]
     else:
-        where: Mapping[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        where: Mapping[str, str] = read_json(index)["weight_map"]
         names = sorted(set(where.values()))
     for name in names:
         if not (folder / name).is_file():

@@ -84,15 +84,15 @@ def open_local(
 
     `max_length` bounds prompt plus response, also by what the model allows; `cache_gib` the keys
     and values (0: see `Engine`); `threads` 0 leaves the engine's own choice. An export has its own
-    device and type. Raises MissingError where there is no such model, or it cannot run.
+    device, type and cache. Raises MissingError where there is no such model, or it cannot run.
     """
     source = Path(model_folder(model))
     if not runs_without_torch(source):
         return _open_embedded(str(source), device, dtype, max_batch, max_length, cache_gib, threads)
-    if device != "auto" or dtype != "float32":
+    if device != "auto" or dtype != "float32" or cache_gib:
         raise MissingError(
-            f"{source} is an export for {read_manifest(source).target}, with a type of its own; "
-            "leave out --device and --dtype, or export the model again"
+            f"{source} is an export for {read_manifest(source).target}, with a type and a cache of "
+            "its own; leave out --device, --dtype and --cache-gib, or export the model again"
         )
     return _open_export(source, max_batch, max_length, threads)
 

@@ -53,6 +53,15 @@ def made(base: Path, questions: str, tmp_path_factory: pytest.TempPathFactory) -
     return calibrated(ExportSettings(base, "onnx"), questions, out, QUIET, how(), model="runs/base")
 
 
+def test_what_cannot_be_exported_is_not_calibrated(
+    base: Path, questions: str, tmp_path: Path
+) -> None:
+    settings = ExportSettings(base, "onnx", accuracy_level=9)
+    with pytest.raises(ExportError, match="--accuracy-level is 9"):
+        calibrated(settings, questions, tmp_path / "weights", QUIET, how())
+    assert not (tmp_path / "weights").exists()
+
+
 def test_a_calibrated_model_stays_under_rounding_and_is_nearer_to_the_original(
     made: Path, base: Path
 ) -> None:
@@ -157,12 +166,14 @@ def test_an_interrupted_calibration_goes_on_with_what_was_sampled(
     assert read_json(out / REPORT)["calibrated"] == read_json(made / REPORT)["calibrated"]
 
 
-@pytest.mark.parametrize("changes", [{"bits": 8}, {"format": "gguf"}, {"format": "hf"}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"bits": 8}, {"format": "gguf"}, {"format": "hf"}, {"target": "cuda"}], ids=str
+)
 def test_what_rounds_otherwise_is_refused(
     changes: dict[str, object], base: Path, questions: str, tmp_path: Path
 ) -> None:
     settings = dataclasses.replace(ExportSettings(base, "onnx"), **changes)  # type: ignore[arg-type]
-    with pytest.raises(ExportError, match="calibration is for onnx with 4"):
+    with pytest.raises(ExportError, match="calibration (is for onnx with 4|knows the float32)"):
         calibrated(settings, questions, tmp_path / "out", QUIET)
 
 

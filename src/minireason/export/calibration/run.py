@@ -20,6 +20,7 @@ from minireason.export.calibration.rollouts import (
     calibration_questions,
     own_correct_rollouts,
 )
+from minireason.export.checks import check
 from minireason.export.run import name_of
 from minireason.export.settings import ExportSettings
 from minireason.model.load import LanguageModel, choose_device, load_model, save_model
@@ -63,17 +64,8 @@ def calibrated(
     ExportError for an export that has another grid and for an `out` that is something else, and
     DataError for questions of a benchmark or none that the model answers correctly.
     """
-    if settings.format != "onnx" or settings.bits != 4:
-        raise ExportError(
-            f"this is an export as {settings.format} with {settings.bits} bits, and calibration is "
-            "for onnx with 4: 8 bits lose next to nothing, and the others round by rules of their "
-            "own; leave out --calibrate, or export to onnx with 4 bits"
-        )
-    if settings.target != "cpu":
-        raise ExportError(
-            f"this is an export for {settings.target}, whose scales are float16, and calibration "
-            "knows the float32 scales of cpu alone; leave out --calibrate"
-        )
+    _require_grid(settings)
+    check(settings)  # not only when the work is done
     calibration = calibration or CalibrationSettings()
     made_with = _made_with(settings, questions, calibration, model)
     if _is_made(out, made_with):
@@ -97,6 +89,21 @@ def calibrated(
     write_json(out / REPORT, made_with | counts | {"num_held_out": len(held_out)} | measured)
     remove(out / WORK)
     return out
+
+
+def _require_grid(settings: ExportSettings) -> None:
+    """Raises ExportError for an export that rounds otherwise than `grid.py` says."""
+    if settings.format != "onnx" or settings.bits != 4:
+        raise ExportError(
+            f"this is an export as {settings.format} with {settings.bits} bits, and calibration is "
+            "for onnx with 4: 8 bits lose next to nothing, and the others round by rules of their "
+            "own; leave out --calibrate, or export to onnx with 4 bits"
+        )
+    if settings.target != "cpu":
+        raise ExportError(
+            f"this is an export for {settings.target}, whose scales are float16, and calibration "
+            "knows the float32 scales of cpu alone; leave out --calibrate"
+        )
 
 
 def _parted(own: Sequence[Sequence[Unit]], hold_out: int) -> tuple[list[Unit], list[Unit]]:
