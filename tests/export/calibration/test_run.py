@@ -173,7 +173,7 @@ def test_what_rounds_otherwise_is_refused(
     changes: dict[str, object], base: Path, questions: str, tmp_path: Path
 ) -> None:
     settings = dataclasses.replace(ExportSettings(base, "onnx"), **changes)  # type: ignore[arg-type]
-    with pytest.raises(ExportError, match="calibration (is for onnx with 4|knows the float32)"):
+    with pytest.raises(ExportError, match=r"calibration (is for onnx with 4|knows the float32)"):
         calibrated(settings, questions, tmp_path / "out", QUIET)
 
 
