@@ -12,6 +12,8 @@ from minireason.export.gate import (
     gate_export,
     measure_reference,
     run_gate,
+    store_gate,
+    stored_gate,
     why_not_run,
 )
 from minireason.export.gate_result import Gate
@@ -53,6 +55,16 @@ def test_every_token_of_the_original_is_followed(gate):
 def test_a_gate_survives_json(gate):
     found = gate()
     assert Gate.model_validate(json.loads(json.dumps(found.model_dump(mode="json")))) == found
+
+
+def test_a_stored_gate_is_that_of_the_same_settings(gate, exported, settings, changed):
+    assert stored_gate(exported, settings) is None
+    found = gate()
+    store_gate(exported, found)
+    assert stored_gate(exported, settings) == found
+    assert stored_gate(exported, changed(most_loss=1.0)) is None
+    store_gate(exported, found.model_copy(update={"not_run": "no such device"}))
+    assert stored_gate(exported, settings) is None
 
 
 def test_noise_shows_in_the_distance_before_it_shows_in_the_tokens(gate, noisy):

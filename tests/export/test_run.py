@@ -76,6 +76,14 @@ def test_what_is_there_already_is_not_made_again(copy, tiny):
     assert {path: path.stat().st_mtime_ns for path in copy.iterdir()} == before
 
 
+def test_an_export_that_has_lost_a_file_is_not_there_already(copy, tiny):
+    (copy / "model.onnx.data").unlink()
+    with pytest.raises(ExportError, match=r"has lost its model\.onnx\.data; --overwrite"):
+        export_model(onnx(tiny), copy, QUIET)
+    export_model(onnx(tiny), copy, QUIET, overwrite=True)
+    assert (copy / "model.onnx.data").is_file()
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

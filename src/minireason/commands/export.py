@@ -115,12 +115,12 @@ def _gate(
     """Measure the export beside its original; end with 1 where it fails."""
     from rich.console import Console
 
-    from minireason.export.gate import gate_export
+    from minireason.export.gate import gate_export, stored_gate
     from minireason.export.gate_settings import GateSettings
     from minireason.export.gate_table import show_gate
 
     settings = GateSettings(num_questions=num_questions, most_loss=most_loss)
-    gate = gate_export(source, folder, settings, progress)
+    gate = stored_gate(folder, settings) or gate_export(source, folder, settings, progress)
     show_gate(gate, Console())
     if gate.failures:
         raise typer.Exit(1)

@@ -66,6 +66,14 @@ def gate_export(source: Path, exported: Path, settings: GateSettings, progress: 
     return gate
 
 
+def stored_gate(exported: Path, settings: GateSettings) -> Gate | None:
+    """The gate that was stored, if it was run and with these settings."""
+    stored = read_manifest(exported).gate
+    if stored is None or stored["settings"] != _plain(settings) or stored["not_run"]:
+        return None
+    return Gate.model_validate(stored)
+
+
 def store_gate(exported: Path, gate: Gate, source: Path | None = None) -> None:
     """Put the gate into `export.json` and the card; `source` is where the original lies."""
     manifest = read_manifest(exported)

@@ -116,6 +116,10 @@ def _made(out: Path, wanted: Manifest) -> Manifest:
         raise ExportError(
             f"{out} is another export: {'; '.join(changes)}. Give another --out, or --overwrite"
         )
+    if lost := [name for name in made.files if not (out / name).is_file()]:
+        raise ExportError(
+            f"{out} is an export that has lost its {lost[0]}; --overwrite makes it anew"
+        )
     return made
 
 
