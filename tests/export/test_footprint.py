@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
+from minireason.edge.runtime import available_cpus
 from minireason.export import timed
 from minireason.export.agreement import BrokenError
-from minireason.export.footprint import available_cpus, measure_footprint
+from minireason.export.footprint import measure_footprint
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ memory follows the longest sequence there is, not the longest there may be.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from minireason.edge.llama_context import PAD, Batch, Context, Model
 from minireason.edge.llama_library import library, load_model
-from minireason.edge.runtime import Logits
+from minireason.edge.runtime import Logits, available_cpus
 from minireason.errors import MissingError, SamplingError
 
 BATCH = 256
@@ -36,7 +35,7 @@ class LlamaRuntime:
         self.vocab_size = int(library.llama_vocab_n_tokens(vocab))
         self.max_batch = min(max_batch, library.llama_max_parallel_sequences())
         self.max_length = max_length
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or available_cpus()
         self._batch = Batch(max(BATCH, self.max_batch))
         self._places: list[int] = []  # the place that holds each slot
         self._lengths: dict[int, int] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -75,3 +76,10 @@ def open_runtime(
             f"pip install 'minireason[{manifest.format}]'"
         ) from error
     raise MissingError(f"{folder} is an export for transformers, which runs it itself")
+
+
+def available_cpus() -> int:
+    """The CPUs that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

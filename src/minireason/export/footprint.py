@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from minireason.edge.runtime import available_cpus
 from minireason.export.agreement import BrokenError
 from minireason.runfolder import read_json
 
@@ -87,13 +88,6 @@ def measure_footprint(
         threads=threads,
         **found,
     )
-
-
-def available_cpus() -> int:
-    """The CPUs that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _run(task: Task) -> dict[str, Any]:
