@@ -1,6 +1,6 @@
 """Exports beside transformers on one CPU: tokens a second, time to open, memory, size, accuracy.
 
-    python benchmarks/edge.py --run runs/tiny [--out exports] [--only speed accuracy]
+    python benchmarks/edge.py --run runs/tiny [--out exports] [--only speed accuracy gate]
         [--threads 1 2] [--rounds 5] [--samples 4] [--sides onnx-4 gguf-4 ...]
 
 RUN is a finished run; the model of its last stage is exported into OUT (what is there is used) and
@@ -14,7 +14,11 @@ whose runtime is not installed are left out.
     accuracy  the embedded benchmarks, `--samples` answers a question at temperature 0.6 and top-p
               0.95, with the seeds of the original's; the difference is paired by question
 
-The sides take turns, in another order each round. A number is the median over the rounds, a ratio
+    gate      what `minireason export` prints by default, of all exports beside one measured original:
+              300 questions, greedy; tokens that both put first and the divergence are over the
+              original's responses
+
+Of speed the sides take turns, in another order each round. A number is the median over the rounds, a ratio
 the median of the rounds' ratios with its range.
 """
 
@@ -69,7 +73,7 @@ def main() -> None:
     )
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("exports"))
-    parser.add_argument("--only", nargs="+", default=["speed", "accuracy"])
+    parser.add_argument("--only", nargs="+", default=["speed", "accuracy", "gate"])
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=[*SIDES])
     parser.add_argument("--also", nargs="*", type=Path, default=[], help="folders of other exports")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
@@ -88,6 +92,8 @@ def main() -> None:
             show(speed(model, exports, threads, arguments))
     if "accuracy" in arguments.only:
         show(accuracy(model, exports, arguments))
+    if "gate" in arguments.only:
+        show(gates(model, exports))
 
 
 def show(lines: Iterator[str]) -> None:
@@ -184,13 +190,36 @@ def accuracy(model: Path, exports: dict[str, Path], arguments: argparse.Namespac
         yield f"| {' | '.join(cells)} |"
 
 
+def gates(model: Path, exports: dict[str, Path]) -> Iterator[str]:
+    from minireason.export.gate import compare_export, measure_reference
+    from minireason.export.gate_settings import GateSettings
+    from minireason.progress import Progress
+
+    reference = measure_reference(model, GateSettings(threads=1), Progress())
+    yield "| export | MB | loss | identical responses % | same likeliest token % | KL, nats |"
+    yield "|---|---|---|---|---|---|"
+    for name, folder in exports.items():
+        found = compare_export(reference, folder, Progress())
+        if not (found.overall and found.agreement and found.following):
+            yield f"| {name} | {'; '.join(found.failures)} | | | | |"
+            continue
+        cells = [name, f"{weight_bytes(folder) / 1e6:.2f}", spread(found.overall.loss, 100, 1)]
+        cells += [spread(found.agreement.identical, 100, 1)]
+        cells += [spread(found.following.argmax, 100, 1), spread(found.following.kl, 1, 4)]
+        yield f"| {' | '.join(cells)} |"
+
+
+def spread(found: Any, unit: int, digits: int) -> str:
+    value, low, high = (f"{unit * one:.{digits}f}" for one in (found.value, found.low, found.high))
+    return f"{value} [{low}, {high}]"
+
+
 def lost(original: dict[str, list[Any]], mine: dict[str, list[Any]]) -> str:
     """Points of all questions that the export lacks, with the interval, paired by question."""
     from minireason.export.measures import OVERALL, losses
 
     every = [[one for found in side.values() for one in found] for side in (original, mine)]
-    loss = losses(*every)[OVERALL].loss
-    return f"{100 * loss.value:.1f} [{100 * loss.low:.1f}, {100 * loss.high:.1f}]"
+    return spread(losses(*every)[OVERALL].loss, 100, 1)
 
 
 def rate(found: Sequence[Any]) -> str:
