@@ -14,12 +14,12 @@ whose runtime is not installed are left out.
     accuracy  the embedded benchmarks, `--samples` answers a question at temperature 0.6 and top-p
               0.95, with the seeds of the original's; the difference is paired by question
 
-    gate      what `minireason export` prints by default, of all exports beside one measured original:
-              300 questions, greedy; tokens that both put first and the divergence are over the
-              original's responses
+    gate      what `minireason export` prints by default, of all exports beside one original:
+              300 questions, greedy; the likeliest tokens and the divergence are over the original's
+              responses
 
-Of speed the sides take turns, in another order each round. A number is the median over the rounds, a ratio
-the median of the rounds' ratios with its range.
+Of speed the sides take turns, in another order each round: a number is the median over the rounds,
+a ratio the median of the rounds' ratios with its range.
 """
 
 from __future__ import annotations
