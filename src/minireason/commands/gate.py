@@ -39,7 +39,7 @@ def gate(
     data: Data = None,
     hub: Hub = False,
 ) -> None:
-    """Measure an export beside its model; ends with 1 where it fails or nothing is measured."""
+    """Measure an export beside its model; ends with 1 unless it passes."""
     from rich.console import Console
 
     from minireason.export.gate import gate_export
