@@ -66,6 +66,7 @@ def test_a_run_folder_is_calibrated_on_its_own_questions(command, base, tmp_path
     asked = generate_questions(12, 0, "train", ["middle"], choice_fraction=1.0)
     write_records(run / "questions" / "part-00000.parquet", asked, Question)
     arguments = ["--format", "onnx", "--calibrate", "gptq", "--out", out]
+    arguments += ["--calibration-questions", "9", "--calibration-steps", "3"]
     code, _, err = command("export", run, *arguments)
     assert code == 0, err
     made = read_manifest(out)
@@ -73,6 +74,8 @@ def test_a_run_folder_is_calibrated_on_its_own_questions(command, base, tmp_path
     assert made.source["calibrated"] == weights_hash(tmp_path / "out-weights")
     calibration = made.quantization["calibration"]
     assert calibration["settings"]["method"] == "gptq"
+    assert calibration["settings"]["rollouts"]["num_questions"] == 9
+    assert calibration["settings"]["training"]["num_steps"] == 3
     assert calibration["questions"] == run.name
     assert calibration["calibrated"]["divergence"] < calibration["plain"]["divergence"]
 
@@ -83,7 +86,11 @@ def test_a_run_folder_is_calibrated_on_its_own_questions(command, base, tmp_path
         (["tiny", "--format", "onnx", "--calibrate", "qat"], "give --calibration-data RUN, or a "),
         (
             ["tiny", "--format", "onnx", "--calibration-data", "q.jsonl"],
-            "--calibration-data is for --calibrate; add it, or leave both out",
+            "--calibration-... is for --calibrate; add it, or leave both out",
+        ),
+        (
+            ["tiny", "--format", "onnx", "--calibration-steps", "9"],
+            "--calibration-... is for --calibrate; add it, or leave both out",
         ),
         (
             ["tiny", "--format", "gguf", "--calibrate", "qat", "--calibration-data", "q.jsonl"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
@@ -26,6 +26,19 @@ Bits = Literal["4", "8", "16", "32"]
 Target = Literal["cpu", "cuda", "directml", "npu"]
 Method = Literal["gptq", "qat"]
 
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="A model folder, a run folder (its last rung), `tiny`, or a hub id, which is "
+        "downloaded."
+    ),
+]
+BlockSize = Annotated[int, typer.Option(help="Weights that share a scale: 16, 32, 64, 128 or 256.")]
+AccuracyLevel = Annotated[
+    int, typer.Option(help="4 rounds activations to 8 bits inside a product, 1 does not.")
+]
+QUESTIONS, STEPS = 500, 400  # of a calibration
+
 Keep8Bit = Annotated[
     list[str] | None,
     typer.Option(
@@ -40,6 +53,10 @@ Calibrate = Annotated[
 CalibrationData = Annotated[
     str, typer.Option(help="Questions for it: a run folder (default: the model's), or a file.")
 ]
+CalibrationQuestions = Annotated[
+    int, typer.Option(min=1, help="Most questions that are answered for it, 4 times each.")
+]
+CalibrationSteps = Annotated[int, typer.Option(min=1, help="Of its training (qat).")]
 IsGated = Annotated[bool, typer.Option(help="Measure the export beside its original.")]
 GateQuestions = Annotated[
     int, typer.Option(min=0, help="Of each embedded benchmark, for the gate (0: all).")
@@ -50,13 +67,7 @@ MostLoss = Annotated[
 
 
 def export(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A model folder, a run folder (its last rung), `tiny`, or a hub id, which is "
-            "downloaded."
-        ),
-    ],
+    model: Model,
     format: Annotated[
         Format,
         typer.Option("--format", help="ONNX Runtime GenAI, llama.cpp, or transformers."),
@@ -66,15 +77,13 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="Folder to write (exports/NAME-FORMAT-BITS).")
     ] = None,
-    block_size: Annotated[
-        int, typer.Option(help="Weights that share a scale: 16, 32, 64, 128 or 256.")
-    ] = 32,
-    accuracy_level: Annotated[
-        int, typer.Option(help="4 rounds activations to 8 bits inside a product, 1 does not.")
-    ] = 4,
+    block_size: BlockSize = 32,
+    accuracy_level: AccuracyLevel = 4,
     keep_8bit: Keep8Bit = None,
     calibrate: Calibrate = None,
     calibration_data: CalibrationData = "",
+    calibration_questions: CalibrationQuestions = QUESTIONS,
+    calibration_steps: CalibrationSteps = STEPS,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another export that is there.")
     ] = False,
@@ -88,8 +97,9 @@ def export(
     from minireason.export.settings import ExportSettings
     from minireason.progress import Progress
 
-    if calibration_data and not calibrate:
-        raise ExportError("--calibration-data is for --calibrate; add it, or leave both out")
+    how = calibration_data, calibration_questions, calibration_steps
+    if how != ("", QUESTIONS, STEPS) and not calibrate:
+        raise ExportError("--calibration-... is for --calibrate; add it, or leave both out")
     progress = Progress()
     source, name = _source(model)
     kept = tuple(dict.fromkeys(keep_8bit or ()))
@@ -98,8 +108,13 @@ def export(
     folder = out or Path("exports") / f"{name.replace('/', '-')}-{format}-{bits}{ending}"
     began = time.monotonic()
     if calibrate:
-        data = calibration_data or _run_of(model, source)
-        settings = _calibrated(settings, calibrate, data, folder, progress, name)
+        calibration = _Calibration(
+            calibrate,
+            calibration_data or _run_of(model, source),
+            calibration_questions,
+            calibration_steps,
+        )
+        settings = _calibrated(settings, calibration, folder, progress, name)
     export_model(settings, folder, progress, model=name, overwrite=overwrite)
     progress.say(f"{size_of(folder) / 1e6:,.1f} MB in {time.monotonic() - began:.1f} s")
     if gate:
@@ -137,20 +152,31 @@ def _run_of(model: str, source: Path) -> str:
     )
 
 
+class _Calibration(NamedTuple):
+    """What the weights are fitted on, and for how long."""
+
+    method: Method
+    data: str
+    num_questions: int
+    num_steps: int
+
+
 def _calibrated(
-    settings: ExportSettings,
-    method: Method,
-    data: str,
-    folder: Path,
-    progress: Progress,
-    name: str,
+    settings: ExportSettings, asked: _Calibration, folder: Path, progress: Progress, name: str
 ) -> ExportSettings:
     """The settings with the calibrated model, which is left beside the export, as their source."""
+    from minireason.export.calibration.qat import QatSettings
+    from minireason.export.calibration.rollouts import RolloutSettings
     from minireason.export.calibration.run import CalibrationSettings, calibrated
 
+    how = CalibrationSettings(
+        asked.method,
+        RolloutSettings(num_questions=asked.num_questions),
+        QatSettings(num_steps=asked.num_steps),
+    )
     beside = folder.with_name(f"{folder.name}-weights")
-    how = CalibrationSettings(method)
-    return replace(settings, source=calibrated(settings, data, beside, progress, how, model=name))
+    source = calibrated(settings, asked.data, beside, progress, how, model=name)
+    return replace(settings, source=source)
 
 
 def _source(model: str) -> tuple[Path, str]:
