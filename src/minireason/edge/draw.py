@@ -13,11 +13,7 @@ from numpy.typing import NDArray
 
 from minireason.edge.runtime import Logits
 from minireason.rollout.sampling import SamplingParams
-
-_WORD = (1 << 64) - 1
-_GAMMA = 0x9E3779B97F4A7C15  # splitmix64 (Steele, Lea, Flood 2014)
-_MIX_1 = 0xBF58476D1CE4E5B9
-_MIX_2 = 0x94D049BB133111EB
+from minireason.rollout.splitmix import GAMMA, WORD, mix
 
 
 class Drawn(NamedTuple):
@@ -54,8 +50,8 @@ def draw(
 
 def uniform(seed: int, step: int, draw: int) -> np.float32:
     """A number strictly between 0 and 1, a pure function of its arguments."""
-    word = (_mix(seed & _WORD) + (2 * step + draw + 1) * _GAMMA) & _WORD
-    word = _mix(word)
+    word = (mix(seed & WORD) + (2 * step + draw + 1) * GAMMA) & WORD
+    word = mix(word)
     return np.float32(((word >> 41) + 0.5) * 2.0**-23)
 
 
@@ -105,9 +101,3 @@ def _softmax(logits_V: Logits) -> NDArray[np.float32]:
 def _logprob(logits_V: Logits, token: int) -> float:
     most = logits_V.max()
     return float(logits_V[token] - most - np.log(np.exp(logits_V - most).sum()))
-
-
-def _mix(word: int) -> int:
-    word = ((word ^ (word >> 30)) * _MIX_1) & _WORD
-    word = ((word ^ (word >> 27)) * _MIX_2) & _WORD
-    return word ^ (word >> 31)

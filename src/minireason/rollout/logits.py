@@ -16,11 +16,7 @@ from typing import NamedTuple
 import torch
 
 from minireason.rollout.sampling import SamplingParams
-
-_WORD = (1 << 64) - 1
-_GAMMA = 0x9E3779B97F4A7C15  # splitmix64 (Steele, Lea, Flood 2014)
-_MIX_1 = 0xBF58476D1CE4E5B9
-_MIX_2 = 0x94D049BB133111EB
+from minireason.rollout.splitmix import GAMMA, MIX_1, MIX_2, WORD, mix
 
 
 @dataclass(slots=True)
@@ -50,7 +46,7 @@ class Settings:
             top_p=torch.tensor(top_p, device=device),
             top_k=torch.tensor(top_k, device=device),
             min_p=torch.tensor(min_p, device=device),
-            key=torch.tensor([_signed(_mix(p.seed & _WORD)) for p in params], device=device),
+            key=torch.tensor([_signed(mix(p.seed & WORD)) for p in params], device=device),
             step=torch.zeros(len(params), dtype=torch.int64, device=device),
         )
         settings.note(params)
@@ -176,9 +172,9 @@ def _draw_sorted(probs_BV: torch.Tensor, settings: Settings) -> torch.Tensor:
 
 def uniform(key_B: torch.Tensor, step_B: torch.Tensor, draw: int) -> torch.Tensor:
     """Numbers strictly between 0 and 1, a pure function of (key, step, draw); float32 [B]."""
-    word = key_B + (2 * step_B + (draw + 1)) * _signed(_GAMMA)
-    word = (word ^ _shift(word, 30)) * _signed(_MIX_1)
-    word = (word ^ _shift(word, 27)) * _signed(_MIX_2)
+    word = key_B + (2 * step_B + (draw + 1)) * _signed(GAMMA)
+    word = (word ^ _shift(word, 30)) * _signed(MIX_1)
+    word = (word ^ _shift(word, 27)) * _signed(MIX_2)
     word = word ^ _shift(word, 31)
     return (_shift(word, 41).float() + 0.5) * 2.0**-23  # 23 bits and a half are exact in float32
 
@@ -186,12 +182,6 @@ def uniform(key_B: torch.Tensor, step_B: torch.Tensor, draw: int) -> torch.Tenso
 def _shift(word: torch.Tensor, bits: int) -> torch.Tensor:
     """Logical right shift: torch has only signed 64-bit words."""
     return (word >> bits) & ((1 << (64 - bits)) - 1)
-
-
-def _mix(word: int) -> int:
-    word = ((word ^ (word >> 30)) * _MIX_1) & _WORD
-    word = ((word ^ (word >> 27)) * _MIX_2) & _WORD
-    return word ^ (word >> 31)
 
 
 def _signed(word: int) -> int:
