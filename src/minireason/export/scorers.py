@@ -72,9 +72,7 @@ class ModelScorer:
 
     def _logits(self, hidden_CD: torch.Tensor) -> NDArray[np.float32]:
         with evaluating(self.model):
-            logits_CV = self._form.scale * self.model.get_output_embeddings()(hidden_CD).float()
-            if cap := self._form.softcap:
-                logits_CV = cap * torch.tanh(logits_CV / cap)
+            logits_CV = self._form.logits(self.model.get_output_embeddings()(hidden_CD).float())
         logits: NDArray[np.float32] = logits_CV.cpu().numpy()
         return logits
 

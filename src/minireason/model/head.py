@@ -34,9 +34,7 @@ def head_form(model: Any) -> HeadForm:
     hidden_ND = hidden_states(
         model, ids_BT, positions_BT, segments_BT, torch.zeros_like(positions_BT[0]), positions_BT[0]
     )
-    logits_NV = form.scale * hidden_ND @ head.weight.T.to(hidden_ND.dtype)
-    if form.softcap:
-        logits_NV = form.softcap * torch.tanh(logits_NV / form.softcap)
+    logits_NV = form.logits(hidden_ND @ head.weight.T.to(hidden_ND.dtype))
     own_NV = model(
         input_ids=ids_BT,
         position_ids=positions_BT,

@@ -34,6 +34,14 @@ class HeadForm:
     scale: float = 1.0
     softcap: float = 0.0
 
+    def logits(self, products: torch.Tensor) -> torch.Tensor:
+        """The logits from the products of hidden states and the head's matrix, of any shape."""
+        if self.scale != 1:
+            products = self.scale * products
+        if self.softcap:
+            products = self.softcap * torch.tanh(products / self.softcap)
+        return products
+
 
 PLAIN = HeadForm()
 

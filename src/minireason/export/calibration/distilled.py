@@ -66,7 +66,5 @@ def divergence(
 def _logprobs(
     states_ND: torch.Tensor, weight_VD: torch.Tensor, form: HeadForm, temperature: float
 ) -> torch.Tensor:
-    logits_NV = form.scale * states_ND.float() @ weight_VD.float().T
-    if form.softcap:
-        logits_NV = form.softcap * torch.tanh(logits_NV / form.softcap)
+    logits_NV = form.logits(states_ND.float() @ weight_VD.float().T)
     return (logits_NV / temperature).log_softmax(1)
