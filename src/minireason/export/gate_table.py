@@ -12,7 +12,7 @@ from rich.table import Table
 
 from minireason.evaluate.ladder import interval_text, percent
 from minireason.export.gate_result import Estimate, Gate, Loss, Responses
-from minireason.export.judging import points
+from minireason.export.judging import loss_points
 
 ABSENT = "-"
 MIB = 1 << 20
@@ -129,7 +129,7 @@ def _size(one: Loss) -> str:
 
 
 def _loss(one: Loss) -> str:
-    value, low, high = (points(x) + 0.0 for x in (one.loss.value, one.loss.low, one.loss.high))
+    value, low, high = loss_points(one)
     return f"loss {value:.1f} [{low:.1f}, {high:.1f}]"
 
 

@@ -86,7 +86,7 @@ def _too_little_to_lose(overall: Loss, settings: GateSettings) -> list[str]:
 
 def _too_few(overall: Loss, settings: GateSettings) -> list[str]:
     """Whether the interval has the limit inside, and how many samples would narrow it to that."""
-    low, high, limit = points(overall.loss.low), points(overall.loss.high), settings.most_loss
+    (_, low, high), limit = loss_points(overall), settings.most_loss
     if not low <= limit < high:
         return []
     half = (high - low) / 2
@@ -109,13 +109,18 @@ def _needed(overall: Loss, half: float, limit: float) -> int:
 
 
 def points(share: float) -> float:
-    """A share in points, without what binary fractions add."""
-    return round(100 * share, 9)
+    """A share in points, without what binary fractions add and without a sign of zero."""
+    return round(100 * share, 9) + 0.0
+
+
+def loss_points(found: Loss) -> tuple[float, float, float]:
+    """A loss and the ends of its interval, in points."""
+    return points(found.loss.value), points(found.loss.low), points(found.loss.high)
 
 
 def loss_text(found: Loss) -> str:
     """`loss 1.3 points [-0.8, 3.4] on 300 questions`."""
-    value, low, high = (points(x) for x in (found.loss.value, found.loss.low, found.loss.high))
+    value, low, high = loss_points(found)
     return f"loss {value:.1f} points [{low:.1f}, {high:.1f}] on {size_text(found)}"
 
 
