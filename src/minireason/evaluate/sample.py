@@ -56,19 +56,15 @@ def score(
     if not is_text_kept:
         found = choice_letter(found)
     return ScoredSample(
-        benchmark=asked.label,
+        **_of_question(asked, question),
         question_id=question.id,
         index=index,
-        question="" if asked.is_withheld else question.text,
-        answer=question.answer,
         response=response.text if is_text_kept else "",
         verdict=decision.verdict,
         extracted=found,
         method=decision.method,
         finish_reason=response.finish_reason,
         num_tokens=response.num_tokens,
-        domain=question.domain,
-        level=question.level,
         logprob=None if response.logprob is None else round(response.logprob, LOGPROB_DIGITS),
         is_loop=repetition(response.text).loop > 0,
     )
@@ -77,19 +73,15 @@ def score(
 def unfit(asked: Asked, question: Question, index: int) -> ScoredSample:
     """The sample of a question that the model cannot be asked: wrong, and counted."""
     return ScoredSample(
-        benchmark=asked.label,
+        **_of_question(asked, question),
         question_id=question.id,
         index=index,
-        question="" if asked.is_withheld else question.text,
-        answer=question.answer,
         response="",
         verdict="incorrect",
         extracted="",
         method="none",
         finish_reason=NO_ROOM,
         num_tokens=0,
-        domain=question.domain,
-        level=question.level,
     )
 
 
@@ -100,11 +92,15 @@ def to_entry(sample: ScoredSample) -> dict[str, Any]:
 
 def from_entry(entry: dict[str, Any], asked: Asked, question: Question) -> ScoredSample:
     """The sample of a line."""
-    return ScoredSample(
-        benchmark=asked.label,
-        question="" if asked.is_withheld else question.text,
-        answer=question.answer,
-        domain=question.domain,
-        level=question.level,
-        **entry,
-    )
+    return ScoredSample(**_of_question(asked, question), **entry)
+
+
+def _of_question(asked: Asked, question: Question) -> dict[str, Any]:
+    """The fields of FROM_QUESTION."""
+    return {
+        "benchmark": asked.label,
+        "question": "" if asked.is_withheld else question.text,
+        "answer": question.answer,
+        "domain": question.domain,
+        "level": question.level,
+    }
