@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -70,9 +70,11 @@ def sample_benchmark(
     done = _done(journal, asked, sampling.num_samples)
     jobs = [(q, index) for q in asked.questions for index in range(sampling.num_samples)]
     missing = [(q, index) for q, index in jobs if (q.id, index) not in done]
-    for question, index in _unfit(backend, asked, missing, sampling):
-        done[question.id, index] = unfit(asked, question, index)
-    missing = [(q, index) for q, index in missing if (q.id, index) not in done]
+    unfit_ids = _unfit_ids(backend, asked, missing, sampling)
+    for question, index in missing:
+        if question.id in unfit_ids:
+            done[question.id, index] = unfit(asked, question, index)
+    missing = [(q, index) for q, index in missing if q.id not in unfit_ids]
     is_inside = backend.starts_thinking()
     num_tokens = 0
 
@@ -94,7 +96,8 @@ def sample_benchmark(
 
     advance(len(done), len(jobs), asked.label)
     if missing:
-        backend.respond(_turns(asked, missing, sampling), keep)
+        turns = [turn_of(asked, question, index, sampling) for question, index in missing]
+        backend.respond(turns, keep)
     samples = [done[question.id, index] for question, index in jobs]
     write_records(path, samples, ScoredSample)
     journal.remove()
@@ -112,28 +115,24 @@ def _whole(path: Path, asked: Asked, num_samples: int) -> list[ScoredSample]:
     return samples
 
 
-def _turns(asked: Asked, jobs: Sequence[Job], sampling: Sampling) -> list[Turn]:
-    params = sampling.params
-    return [
-        Turn(
-            prompt_messages(replace(question, text=asked.text(question)), sampling.system_prompt),
-            replace(params, seed=derive_seed(params.seed, question.id, index)),
-        )
-        for question, index in jobs
-    ]
+def turn_of(asked: Asked, question: Question, index: int, sampling: Sampling) -> Turn:
+    """What is asked for one sample, with a seed of its own."""
+    messages = prompt_messages(replace(question, text=asked.text(question)), sampling.system_prompt)
+    seed = derive_seed(sampling.params.seed, question.id, index)
+    return Turn(messages, replace(sampling.params, seed=seed))
 
 
-def _unfit(
-    backend: Backend, asked: Asked, jobs: Sequence[Job], sampling: Sampling
-) -> Iterator[Job]:
-    """The samples whose prompts leave no room."""
+def _unfit_ids(backend: Backend, asked: Asked, jobs: Sequence[Job], sampling: Sampling) -> set[str]:
+    """The questions whose prompts leave no room; one that is asked often is measured once."""
+    found: set[str] = set()
     if not isinstance(backend, Measuring):
-        return
-    for job, turn in zip(jobs, _turns(asked, jobs, sampling), strict=True):
+        return found
+    for question in {question.id: question for question, _ in jobs}.values():
         try:
-            backend.request(turn)
+            backend.request(turn_of(asked, question, 0, sampling))
         except PromptTooLongError:
-            yield job
+            found.add(question.id)
+    return found
 
 
 def _done(journal: Journal, asked: Asked, num_samples: int) -> dict[tuple[str, int], ScoredSample]:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from minireason.errors import PromptTooLongError
 from minireason.evaluate.benchmarks import Asked, benchmark_folder, open_benchmark
 from minireason.evaluate.sample import ScoredSample, score, unfit
-from minireason.evaluate.sampling import Sampling
+from minireason.evaluate.sampling import Sampling, turn_of
 from minireason.export.gate_settings import GateSettings
 from minireason.inference.backend import Response, Turn
 from minireason.inference.thinking import with_begin
-from minireason.messages import prompt_messages
 from minireason.progress import Progress
-from minireason.records import Question
 from minireason.rollout.request import Completion, Request
-from minireason.seeding import derive_seed
 from minireason.verify.verifier import Verifier
 
 if TYPE_CHECKING:
@@ -67,7 +64,7 @@ def answer(
         for question in one.questions
         for index in range(sampling.num_samples)
     ]
-    requests = [_fitting(backend, _turn(*job, sampling)) for job in jobs]
+    requests = [_fitting(backend, turn_of(*job, sampling)) for job in jobs]
     asked = [request for request in requests if request is not None]
     num_done = num_tokens = 0
     with progress.track(backend.name) as advance:
@@ -98,9 +95,3 @@ def _fitting(backend: LocalBackend, turn: Turn) -> Request | None:
         return backend.request(turn)
     except PromptTooLongError:
         return None
-
-
-def _turn(asked: Asked, question: Question, index: int, sampling: Sampling) -> Turn:
-    messages = prompt_messages(replace(question, text=asked.text(question)))
-    seed = derive_seed(sampling.params.seed, question.id, index)
-    return Turn(messages, replace(sampling.params, seed=seed))
