@@ -38,11 +38,7 @@ def runtime(plain):
 
 @pytest.fixture
 def engine(runtime, chat):
-    return EdgeEngine(runtime, chat.stop_ids, reader(chat))
-
-
-def reader(chat):
-    return Reader(chat.decode, tuple(chat.ids("</think>")), "<think>")
+    return EdgeEngine(runtime, chat.stop_ids, Reader.of(chat))
 
 
 def prompts(chat, count):
@@ -67,7 +63,9 @@ def test_samples_what_the_embedded_engine_samples(loaded, chat, engine, runtime,
         Request(ids, SamplingParams(max_tokens=12, seed=n, **settings))
         for n, ids in enumerate(prompts(chat, 7))
     ]
-    embedded = Engine(loaded.model, chat.stop_ids, max_batch=4, max_length=256, reader=reader(chat))
+    embedded = Engine(
+        loaded.model, chat.stop_ids, max_batch=4, max_length=256, reader=Reader.of(chat)
+    )
     for ours, theirs in zip(engine.generate(requests), embedded.generate(requests), strict=True):
         assert (ours.token_ids, ours.finish_reason, ours.forced) == (
             theirs.token_ids,

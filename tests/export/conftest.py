@@ -167,7 +167,7 @@ def runs_as(monkeypatch, plain, tokenizer, exported):
             if folder != str(exported):
                 return opened(folder, **settings)
             own = chat or Chat(tokenizer)
-            reader = Reader(own.decode, tuple(own.ids("</think>")), "<think>")
+            reader = Reader.of(own)
             engine = EdgeEngine(Distorted(plain, change), own.stop_ids, reader)
             return LocalBackend(engine, own, exported.name)
 

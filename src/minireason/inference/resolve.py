@@ -10,7 +10,6 @@ from minireason.endpoint.server import Endpoint
 from minireason.errors import MissingError
 from minireason.inference.backend import Backend
 from minireason.inference.server import ServerBackend
-from minireason.marks import THINK_BEGIN, THINK_END
 from minireason.model.source import local_folder
 
 if TYPE_CHECKING:
@@ -80,21 +79,37 @@ def open_local(
     cache_gib: float = 0.0,
     threads: int = 0,
 ) -> LocalBackend:
-    """The model in the embedded engine, or the runtime of its export.
+    """The model in the embedded engine, or the runtime of its export, named by its folder.
 
     `max_length` bounds prompt plus response, also by what the model allows; `cache_gib` the keys
     and values (0: see `Engine`); `threads` 0 leaves the engine's own choice. An export has its own
     device, type and cache. Raises MissingError where there is no such model, or it cannot run.
     """
-    source = Path(model_folder(model))
-    if not runs_without_torch(source):
-        return _open_embedded(str(source), device, dtype, max_batch, max_length, cache_gib, threads)
-    if device != "auto" or dtype != "float32" or cache_gib:
-        raise MissingError(
-            f"{source} is an export for {read_manifest(source).target}, with a type and a cache of "
-            "its own; leave out --device, --dtype and --cache-gib, or export the model again"
-        )
-    return _open_export(source, max_batch, max_length, threads)
+    folder = Path(model_folder(model))
+    if runs_without_torch(folder):
+        if device != "auto" or dtype != "float32" or cache_gib:
+            raise MissingError(
+                f"{folder} is an export for {read_manifest(folder).target}, with a type and a "
+                "cache of its own; leave out --device, --dtype and --cache-gib, or export the "
+                "model again"
+            )
+        return _open_export(folder, max_batch, max_length, threads)
+    from minireason.inference.local import LocalBackend
+    from minireason.model.chat import Chat
+    from minireason.model.load import choose_device, load_model
+    from minireason.model.threads import use_threads
+    from minireason.rollout.samplers import SamplerSettings, open_engine
+
+    if threads:
+        use_threads(threads)
+    language_model = load_model(str(folder), choose_device(device), dtype)
+    language_model.model.eval()
+    settings = SamplerSettings(
+        max_batch=max_batch, cache_gib=cache_gib, max_length=max_length, dtype=dtype
+    )
+    engine = open_engine(settings, language_model)
+    name = f"{folder.parent.name}/{folder.name}" if folder.exists() else str(folder)
+    return LocalBackend(engine, Chat(language_model.tokenizer), name.strip("/"))
 
 
 def _open_export(folder: Path, max_batch: int, max_length: int, threads: int) -> LocalBackend:
@@ -108,35 +123,6 @@ def _open_export(folder: Path, max_batch: int, max_length: int, threads: int) ->
 
     tokenizer: Any = FolderTokenizer(folder)  # has what a chat asks of one of transformers
     chat = Chat(tokenizer)
-    reader = Reader(chat.decode, tuple(chat.ids(THINK_END)), THINK_BEGIN)
     runtime = open_runtime(folder, max_batch=max_batch, max_length=max_length, threads=threads)
-    return LocalBackend(EdgeEngine(runtime, chat.stop_ids, reader), chat, folder.resolve().name)
-
-
-def _open_embedded(
-    source: str,
-    device: str,
-    dtype: str,
-    max_batch: int,
-    max_length: int,
-    cache_gib: float,
-    threads: int,
-) -> LocalBackend:
-    """A model in the embedded engine, named by its folder and the one above it."""
-    from minireason.inference.local import LocalBackend
-    from minireason.model.chat import Chat
-    from minireason.model.load import choose_device, load_model
-    from minireason.model.threads import use_threads
-    from minireason.rollout.samplers import SamplerSettings, open_engine
-
-    if threads:
-        use_threads(threads)
-    language_model = load_model(source, choose_device(device), dtype)
-    language_model.model.eval()
-    settings = SamplerSettings(
-        max_batch=max_batch, cache_gib=cache_gib, max_length=max_length, dtype=dtype
-    )
-    engine = open_engine(settings, language_model)
-    folder = Path(source)
-    name = f"{folder.parent.name}/{folder.name}" if folder.exists() else source
-    return LocalBackend(engine, Chat(language_model.tokenizer), name.strip("/"))
+    engine = EdgeEngine(runtime, chat.stop_ids, Reader.of(chat))
+    return LocalBackend(engine, chat, folder.resolve().name)

@@ -10,7 +10,6 @@ from typing import Literal
 import torch.distributed as dist
 
 from minireason.errors import SamplingError
-from minireason.marks import THINK_BEGIN, THINK_END
 from minireason.model.chat import Chat
 from minireason.model.load import LanguageModel
 from minireason.rollout.engine import Engine
@@ -78,7 +77,7 @@ def open_engine(settings: SamplerSettings, language_model: LanguageModel) -> Eng
         settings.max_batch,
         _max_length(settings, language_model),
         settings.cache_gib,
-        Reader(chat.decode, tuple(chat.ids(THINK_END)), THINK_BEGIN),
+        Reader.of(chat),
     )
 
 

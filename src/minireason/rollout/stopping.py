@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from minireason.errors import SamplingError
+from minireason.marks import THINK_BEGIN, THINK_END
 from minireason.rollout.sampling import SamplingParams
+
+if TYPE_CHECKING:
+    from minireason.model.chat import Chat
 
 Decode = Callable[[Sequence[int]], str]
 
@@ -23,6 +28,11 @@ class Reader:
     decode: Decode | None = None
     thinking_end: tuple[int, ...] = ()
     thinking_begin: str = ""
+
+    @classmethod
+    def of(cls, chat: Chat) -> Reader:
+        """The reader of a chat's tokenizer and the marks of thinking."""
+        return cls(chat.decode, tuple(chat.ids(THINK_END)), THINK_BEGIN)
 
     def check(self, index: int, params: SamplingParams) -> None:
         """Raise SamplingError where the settings ask for what this reader was not given."""
