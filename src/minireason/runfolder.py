@@ -77,10 +77,10 @@ def _files(folder: Path) -> list[Path]:
     )
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that can change a result."""
+def versions(*also: str) -> dict[str, str]:
+    """Versions of Python and of the packages that can change a result, and of others asked for."""
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *also):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found

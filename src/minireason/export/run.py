@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -172,13 +171,8 @@ def _finish(
         update={
             "quantization": facts | wanted.quantization,
             "files": {str(path.relative_to(out)): file_hash(path) for path in files},
-            "versions": versions() | _versions(),
+            "versions": versions(*MADE_WITH),
         }
     )
     write_json(out / MANIFEST, made.model_dump(mode="json"))
     return made
-
-
-def _versions() -> dict[str, str]:
-    installed = {each.metadata["Name"]: each.version for each in importlib.metadata.distributions()}
-    return {name: installed[name] for name in MADE_WITH if name in installed}
