@@ -34,7 +34,10 @@ def weight_bits(path: Path) -> dict[str, int]:
 
     Raises ExportError where the layers differ.
     """
-    graph = onnx.load(path, load_external_data=False).graph
+    return _bits_of(onnx.load(path, load_external_data=False).graph)
+
+
+def _bits_of(graph: GraphProto) -> dict[str, int]:
     found: dict[str, int] = {}
     for projection, bits in _weights(graph):
         if found.setdefault(projection, bits) != bits:
@@ -81,16 +84,19 @@ def join_head_and_embedding(path: Path, block_size: int) -> None:
     onnx.save(model, path)
 
 
-def check_graph(path: Path, bits: Mapping[str, int]) -> None:
-    """Raises ExportError where the graph is not whole, or its weights have not the bits asked."""
-    found = weight_bits(path)
+def check_graph(path: Path, bits: Mapping[str, int]) -> dict[str, int]:
+    """`weight_bits` of a graph that is as it should be.
+
+    Raises ExportError where it is not whole, or its weights have not the bits asked.
+    """
+    model = onnx.load(path, load_external_data=False)
+    found = _bits_of(model.graph)
     wrong = [name for name in bits if found.get(name) != bits[name]]
     if wrong:
         raise ExportError(
             f"the weights of {wrong[0]} have {found.get(wrong[0], 'no')} bits and were to have "
             f"{bits[wrong[0]]}: the ONNX builder did not do as it was told"
         )
-    model = onnx.load(path, load_external_data=False)
     for node in model.graph.node:
         if node.op_type in OF_ONNX_RUNTIME:
             node.domain = CONTRIBUTED
@@ -104,3 +110,4 @@ def check_graph(path: Path, bits: Mapping[str, int]) -> None:
         raise ExportError(f"the ONNX builder made a graph that is not whole: {said}") from error
     finally:
         beside.unlink()
+    return found

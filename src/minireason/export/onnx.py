@@ -21,7 +21,7 @@ from typing import Any
 import transformers
 
 from minireason.errors import ExportError, MissingError
-from minireason.export.graph import EMBEDDING, check_graph, join_head_and_embedding, weight_bits
+from minireason.export.graph import EMBEDDING, check_graph, join_head_and_embedding
 from minireason.export.settings import PROJECTIONS, ExportSettings
 from minireason.export.source import prepare, read_config
 from minireason.runfolder import read_json
@@ -65,9 +65,9 @@ def export_onnx(settings: ExportSettings, out: Path) -> dict[str, Any]:
     graph = out / GRAPH
     if _shares_8bit(settings, is_tied=is_tied):
         join_head_and_embedding(graph, settings.block_size)
-    check_graph(graph, _asked_bits(settings))
+    bits = check_graph(graph, _asked_bits(settings))
     _check_runtime_config(out, settings, config.max_position_embeddings)
-    return _facts(settings, weight_bits(graph))
+    return _facts(settings, bits)
 
 
 def _asked_bits(settings: ExportSettings) -> dict[str, int]:
