@@ -31,7 +31,7 @@ from unittest import mock
 
 import numpy as np
 import torch
-from edge import lost, rate, samples, show, weight_bytes
+from edge import lost, rate, samples, show
 
 from minireason.edge.runtime import open_runtime
 from minireason.export import onnx
@@ -42,6 +42,7 @@ from minireason.export.calibration.rollouts import (
     own_correct_rollouts,
 )
 from minireason.export.calibration.run import CalibrationSettings, calibrated
+from minireason.export.footprint import weight_bytes
 from minireason.export.run import export_model
 from minireason.export.settings import ExportSettings
 from minireason.inference.resolve import model_folder

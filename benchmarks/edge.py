@@ -138,6 +138,8 @@ def speed(
     def measure(name: str, _: int) -> Run:
         return child(__file__, sides[name] | common)
 
+    from minireason.export.footprint import weight_bytes
+
     found, load = in_turns([*sides], arguments.rounds, measure)
     peer = [one["tokens_per_s"] for one in found[BEFORE]]
     yield f"threads {threads}, load {load}"
@@ -172,11 +174,6 @@ def share_equal(mine: Run, other: Run) -> float:
     return statistics.mean(shares)
 
 
-def weight_bytes(folder: Path) -> int:
-    patterns = ("*.safetensors", "*.onnx", "*.onnx.data", "*.gguf")
-    return sum(path.stat().st_size for one in patterns for path in folder.glob(one))
-
-
 def accuracy(model: Path, exports: dict[str, Path], arguments: argparse.Namespace) -> Iterator[str]:
     folder = arguments.out / "accuracy"
     original = samples(model, folder / "original", arguments.samples)
@@ -191,6 +188,7 @@ def accuracy(model: Path, exports: dict[str, Path], arguments: argparse.Namespac
 
 
 def gates(model: Path, exports: dict[str, Path]) -> Iterator[str]:
+    from minireason.export.footprint import weight_bytes
     from minireason.export.gate import compare_export, measure_reference
     from minireason.export.gate_settings import GateSettings
     from minireason.progress import Progress
@@ -228,19 +226,22 @@ def rate(found: Sequence[Any]) -> str:
 
 def samples(model: Path, folder: Path, count: int) -> dict[str, list[Any]]:
     """Of each benchmark; what is there already is not asked again."""
-    from minireason.commands.evaluate import EMBEDDED, Engine, Questions, measure, open_model
+    from minireason.commands.evaluate import Engine, Questions, measure, open_model
     from minireason.evaluate.sample import ScoredSample
     from minireason.evaluate.sampling import Sampling
+    from minireason.problems.benchmarks import BENCHMARKS
     from minireason.progress import Progress
     from minireason.records import read_records
     from minireason.rollout.sampling import SamplingParams
 
     opened = open_model(str(model), Engine("auto", "float32", 1, 32))
     sampling = Sampling(count, SamplingParams(max_tokens=320))
-    measure(opened, Questions(EMBEDDED, 0, None, False, "published"), sampling, folder, Progress())
+    measure(
+        opened, Questions([*BENCHMARKS], 0, None, False, "published"), sampling, folder, Progress()
+    )
     return {
         name: read_records(folder / "samples" / f"{name}.parquet", ScoredSample)
-        for name in EMBEDDED
+        for name in BENCHMARKS
     }
 
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from minireason.progress import Progress
 
 FOR_RECIPES = frozenset({"target", "out", "overrides"})
-EMBEDDED = ["embedded-math", "embedded-hard", "embedded-choice"]
 
 
 Target = Annotated[
@@ -102,13 +101,14 @@ def evaluate(
     from minireason.evaluate.paper import BENCHMARKS as OF_THE_PAPER
     from minireason.evaluate.sampling import Sampling
     from minireason.evaluate.scorer import open_scorer
+    from minireason.problems.benchmarks import BENCHMARKS
     from minireason.progress import Progress
     from minireason.rollout.sampling import SamplingParams
 
     params = SamplingParams(temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed)
     scorer = open_scorer(score) if score else None
     sampling = Sampling(samples, params, system, keep_withheld, scorer)
-    names = benchmark or (list(OF_THE_PAPER) if paper else EMBEDDED)
+    names = benchmark or [*(OF_THE_PAPER if paper else BENCHMARKS)]
     questions = Questions(names, limit, data, hub, prompt)
     signal.signal(signal.SIGTERM, preempt)
     with resumable():

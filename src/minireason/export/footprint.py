@@ -80,7 +80,7 @@ def measure_footprint(
     task = Task(str(folder), runs, ids[:num_prompt], ids[num_prompt:], num_rounds, threads)
     found = _run(task)
     return Footprint(
-        weight_bytes=_size(folder, *WEIGHTS),
+        weight_bytes=weight_bytes(folder),
         folder_bytes=_size(folder, "*"),
         num_prompt=len(task.prompt_ids),
         num_timed=len(task.token_ids),
@@ -88,6 +88,11 @@ def measure_footprint(
         threads=threads,
         **found,
     )
+
+
+def weight_bytes(folder: Path) -> int:
+    """Bytes of the files that hold a model's weights."""
+    return _size(folder, *WEIGHTS)
 
 
 def _run(task: Task) -> dict[str, Any]:

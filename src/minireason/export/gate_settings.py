@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-EMBEDDED = ("embedded-math", "embedded-hard", "embedded-choice")
+from minireason.problems.benchmarks import BENCHMARKS
+
+EMBEDDED = tuple(BENCHMARKS)
 
 
 @dataclass(frozen=True, slots=True)
