@@ -5,13 +5,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from minireason.evaluate.intervals import t_quantile
 from minireason.export.agreement import (
     BrokenError,
     compare_positions,
     joined,
     num_same,
-    ratio_interval,
     rows_per_block,
 )
 
@@ -88,34 +86,3 @@ def test_a_block_of_a_large_vocabulary_is_a_few_positions():
 )
 def test_tokens_before_the_first_difference(one, other, expected):
     assert num_same(one, other) == expected
-
-
-def test_a_ratio_weighs_responses_by_their_tokens():
-    found = ratio_interval([9, 20], [10, 30])
-    assert found.value == 29 / 40
-    # residuals 9 - 7.25 = 1.75 and 20 - 21.75 = -1.75, two responses, 40 tokens
-    half = t_quantile(1) * math.sqrt(2 * 1.75**2 * 2 / 1) / 40
-    assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half))
-
-
-def test_a_ratio_of_equal_sizes_has_the_interval_of_a_mean():
-    values = np.array([0.2, 0.9, 0.4, 0.5, 0.7])
-    found = ratio_interval(list(values), [1] * 5)
-    half = t_quantile(4) * values.std(ddof=1) / math.sqrt(5)
-    assert found.value == pytest.approx(values.mean())
-    assert found.high - found.value == pytest.approx(half)
-
-
-def test_the_interval_covers_a_ratio_of_clustered_tokens():
-    rng, covered = np.random.default_rng(1), 0
-    for _ in range(400):
-        sizes = rng.integers(20, 200, size=40)
-        rates = rng.beta(8, 2, size=40)  # each response has its own
-        hits = rng.binomial(sizes, rates)
-        found = ratio_interval(hits.tolist(), sizes.tolist())
-        covered += found.low <= 0.8 <= found.high
-    assert 0.91 <= covered / 400 <= 0.98
-
-
-def test_one_response_has_no_width():
-    assert ratio_interval([3], [4]).low == ratio_interval([3], [4]).high == 0.75

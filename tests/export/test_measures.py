@@ -5,13 +5,20 @@ import pytest
 import torch
 from runtimes import ModelRuntime
 
-from minireason.evaluate.intervals import clustered_interval, paired_interval
+from minireason.evaluate.intervals import clustered_interval, paired_interval, t_quantile
 from minireason.evaluate.sample import ScoredSample
-from minireason.export import scorers
+from minireason.export import logits
 from minireason.export.agreement import BrokenError
 from minireason.export.asking import Answer
-from minireason.export.measures import OVERALL, agreement, following, losses, responses
-from minireason.export.scorers import ModelScorer, RuntimeScorer
+from minireason.export.logits import ModelLogits, RuntimeLogits
+from minireason.export.measures import (
+    OVERALL,
+    agreement,
+    following,
+    losses,
+    ratio_interval,
+    responses,
+)
 from minireason.model.load import load_model
 
 
@@ -89,13 +96,13 @@ def model(base):
 
 
 @pytest.mark.parametrize("block", [1, 5, 1000])
-def test_a_scorer_gives_the_logits_of_transformers(model, plain, block, monkeypatch):
-    monkeypatch.setattr(scorers, "rows_per_block", lambda vocab_size: block)
+def test_both_give_the_logits_of_transformers(model, plain, block, monkeypatch):
+    monkeypatch.setattr(logits, "rows_per_block", lambda vocab_size: block)
     ids = list(range(3, 20))
     with torch.no_grad():
         expected = plain(input_ids=torch.tensor([ids])).logits[0, 4:].numpy()
-    for scorer in (ModelScorer(model, 256), RuntimeScorer(ModelRuntime(plain, 1, 256))):
-        blocks = list(scorer.blocks(ids, 4))
+    for source in (ModelLogits(model, 256), RuntimeLogits(ModelRuntime(plain, 1, 256))):
+        blocks = list(source.blocks(ids, 4))
         assert [len(each) for each in blocks[:-1]] == [block] * (len(blocks) - 1)
         assert np.concatenate(blocks) == pytest.approx(expected, abs=1e-4)
 
@@ -108,8 +115,8 @@ def test_following_equals_a_loop_over_positions(model, plain, tokenizer):
     asked = answers([9, 8, 7, 6], [11, 12])
     steps = []
     found = following(
-        ModelScorer(model, 256),
-        RuntimeScorer(Bent(plain, 1, 256)),
+        ModelLogits(model, 256),
+        RuntimeLogits(Bent(plain, 1, 256)),
         asked,
         lambda done, total, text: steps.append((done, total)),
     )
@@ -132,20 +139,51 @@ def test_following_equals_a_loop_over_positions(model, plain, tokenizer):
 def test_a_response_is_followed_as_far_as_the_shorter_context_reaches(model, plain):
     asked = answers([9, 8, 7, 6], [11])
     found = following(
-        ModelScorer(model, 256), RuntimeScorer(ModelRuntime(plain, 1, 5)), asked, lambda *_: None
+        ModelLogits(model, 256), RuntimeLogits(ModelRuntime(plain, 1, 5)), asked, lambda *_: None
     )
     assert found.num_tokens == 3 + 1  # 3 of the prompt and 2 of the response give 3 predictions
 
 
 def test_a_context_that_ends_before_every_response_is_told(model, plain):
-    short = RuntimeScorer(ModelRuntime(plain, 1, 2))
+    short = RuntimeLogits(ModelRuntime(plain, 1, 2))
     with pytest.raises(BrokenError, match="no response fits the 2 tokens of the export"):
-        following(ModelScorer(model, 256), short, answers([9, 8], []), lambda *_: None)
+        following(ModelLogits(model, 256), short, answers([9, 8], []), lambda *_: None)
 
 
 def test_a_share_stays_within_its_bounds(model, plain):
-    same = RuntimeScorer(ModelRuntime(plain, 1, 256))
-    found = following(ModelScorer(model, 256), same, answers([9, 8], [4, 5, 6]), lambda *_: None)
+    same = RuntimeLogits(ModelRuntime(plain, 1, 256))
+    found = following(ModelLogits(model, 256), same, answers([9, 8], [4, 5, 6]), lambda *_: None)
     assert found.argmax.value == found.argmax.high == 1
     assert 0 <= found.distance.low <= found.distance.value < 1e-4
     assert math.isfinite(found.kl.high)
+
+
+def test_a_ratio_weighs_responses_by_their_tokens():
+    found = ratio_interval([9, 20], [10, 30])
+    assert found.value == 29 / 40
+    # residuals 9 - 7.25 = 1.75 and 20 - 21.75 = -1.75, two responses, 40 tokens
+    half = t_quantile(1) * math.sqrt(2 * 1.75**2 * 2 / 1) / 40
+    assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half))
+
+
+def test_a_ratio_of_equal_sizes_has_the_interval_of_a_mean():
+    values = np.array([0.2, 0.9, 0.4, 0.5, 0.7])
+    found = ratio_interval(list(values), [1] * 5)
+    half = t_quantile(4) * values.std(ddof=1) / math.sqrt(5)
+    assert found.value == pytest.approx(values.mean())
+    assert found.high - found.value == pytest.approx(half)
+
+
+def test_the_interval_covers_a_ratio_of_clustered_tokens():
+    rng, covered = np.random.default_rng(1), 0
+    for _ in range(400):
+        sizes = rng.integers(20, 200, size=40)
+        rates = rng.beta(8, 2, size=40)  # each response has its own
+        hits = rng.binomial(sizes, rates)
+        found = ratio_interval(hits.tolist(), sizes.tolist())
+        covered += found.low <= 0.8 <= found.high
+    assert 0.91 <= covered / 400 <= 0.98
+
+
+def test_one_response_has_no_width():
+    assert ratio_interval([3], [4]).low == ratio_interval([3], [4]).high == 0.75

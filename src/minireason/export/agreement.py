@@ -6,7 +6,6 @@ Sums run in float64, a block of positions at a time, so that float32 logits lose
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minireason.errors import MinireasonError
-from minireason.evaluate.intervals import t_quantile
 
 Floats = NDArray[np.float64]
 LOGITS_PER_BLOCK = 1 << 22
@@ -36,15 +34,6 @@ class Positions:
     is_agreed: NDArray[np.bool_]
     distance: Floats
     kl: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A value with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def rows_per_block(vocab_size: int) -> int:
@@ -89,24 +78,6 @@ def num_same(one: Sequence[int], other: Sequence[int]) -> int:
     """How many tokens stand before the first difference."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
-
-
-def ratio_interval(sums: Sequence[float], sizes: Sequence[int]) -> Interval:
-    """sum(sums) / sum(sizes) with an interval that takes the response, not the token, as the unit.
-
-    The linearised ratio estimator (Cochran 1977, Sampling Techniques, section 6.4): the tokens of
-    one response resemble each other. Without width where all responses have the same ratio, and for
-    a single response, of which no spread is known.
-    """
-    total = sum(sizes)
-    value = float(sum(sums)) / total
-    num = len(sizes)
-    if num < 2:
-        return Interval(value, value, value)
-    residuals = np.asarray(sums, dtype=np.float64) - value * np.asarray(sizes, dtype=np.float64)
-    error = math.sqrt(float((residuals**2).sum()) * num / (num - 1)) / total
-    half = t_quantile(num - 1) * error
-    return Interval(value, value - half, value + half)
 
 
 def _logprobs(logits: NDArray[np.float32]) -> Floats:

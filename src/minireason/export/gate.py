@@ -28,8 +28,8 @@ from minireason.export.footprint import Footprint, Runs, measure_footprint
 from minireason.export.gate_result import Gate
 from minireason.export.gate_settings import GateSettings
 from minireason.export.judging import is_garbage, judged
+from minireason.export.logits import open_logits
 from minireason.export.measures import OVERALL, agreement, following, losses, responses
-from minireason.export.scorers import open_scorer
 from minireason.inference.local import LocalBackend
 from minireason.inference.resolve import model_folder, open_local
 from minireason.progress import Progress
@@ -162,7 +162,7 @@ def _measured(reference: Reference, exported: Path, progress: Progress) -> dict[
     settings = reference.settings
     backend = _open(exported, settings, "auto")
     with progress.track("following the original") as advance:
-        pair = open_scorer(reference.backend.engine), open_scorer(backend.engine)
+        pair = open_logits(reference.backend.engine), open_logits(backend.engine)
         along = following(*pair, reference.answers, advance)
     if is_garbage(along, settings):  # every answer would run into the limit
         return {"following": along}

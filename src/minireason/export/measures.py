@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 
 from minireason.evaluate.compare import compare
-from minireason.evaluate.intervals import clustered_interval
+from minireason.evaluate.intervals import clustered_interval, t_quantile
 from minireason.evaluate.metrics import sample_grid
 from minireason.evaluate.sample import ScoredSample
 from minireason.export.agreement import (
     BrokenError,
-    Interval,
     Positions,
     compare_positions,
     joined,
     num_same,
-    ratio_interval,
 )
 from minireason.export.asking import Answer
 from minireason.export.gate_result import Agreement, Estimate, Following, Loss, Responses
-from minireason.export.scorers import Scorer
+from minireason.export.logits import LogitSource
 from minireason.progress import Advance
 
 OVERALL = "all questions"
 
 
 def following(
-    original: Scorer, exported: Scorer, answers: Sequence[Answer], advance: Advance
+    original: LogitSource, exported: LogitSource, answers: Sequence[Answer], advance: Advance
 ) -> Following:
     """The export fed the original's responses. Raises BrokenError as `compare_positions`.
 
@@ -53,14 +52,16 @@ def following(
         num_responses=len(parts),
         num_tokens=sum(sizes),
         num_agreed=int(every.is_agreed.sum()),
-        argmax=_share(ratio_interval([int(part.is_agreed.sum()) for part in parts], sizes)),
-        distance=_estimate(ratio_interval([float(part.distance.sum()) for part in parts], sizes)),
+        argmax=_bounded(ratio_interval([int(part.is_agreed.sum()) for part in parts], sizes), 1.0),
+        distance=_bounded(ratio_interval([float(part.distance.sum()) for part in parts], sizes)),
         distance_p95=float(np.quantile(every.distance, 0.95)),
-        kl=_estimate(ratio_interval([float(part.kl.sum()) for part in parts], sizes)),
+        kl=_bounded(ratio_interval([float(part.kl.sum()) for part in parts], sizes)),
     )
 
 
-def _along(original: Scorer, exported: Scorer, ids: Sequence[int], begin: int) -> Positions:
+def _along(
+    original: LogitSource, exported: LogitSource, ids: Sequence[int], begin: int
+) -> Positions:
     """Both fed ids[:-1], compared in what they say of ids[begin:]."""
     parts, taken = [], list(ids[begin:])
     pairs = zip(
@@ -82,8 +83,26 @@ def agreement(original: Sequence[Answer], exported: Sequence[Answer]) -> Agreeme
         num_identical=sum(is_same),
         num_other_prompts=sum(list(a.prompt_ids) != list(b.prompt_ids) for a, b in pairs),
         identical=_rate([[same] for same in is_same]),
-        before_difference=_share(ratio_interval(shares, [1] * len(pairs))),
+        before_difference=_bounded(ratio_interval(shares, [1] * len(pairs)), 1.0),
     )
+
+
+def ratio_interval(sums: Sequence[float], sizes: Sequence[int]) -> Estimate:
+    """sum(sums) / sum(sizes) with an interval that takes the response, not the token, as the unit.
+
+    The linearised ratio estimator (Cochran 1977, Sampling Techniques, section 6.4): the tokens of
+    one response resemble each other. Without width where all responses have the same ratio, and for
+    a single response, of which no spread is known.
+    """
+    total = sum(sizes)
+    value = float(sum(sums)) / total
+    num = len(sizes)
+    if num < 2:
+        return Estimate(value=value, low=value, high=value)
+    residuals = np.asarray(sums, dtype=np.float64) - value * np.asarray(sizes, dtype=np.float64)
+    error = math.sqrt(float((residuals**2).sum()) * num / (num - 1)) / total
+    half = t_quantile(num - 1) * error
+    return Estimate(value=value, low=value - half, high=value + half)
 
 
 def losses(original: Sequence[ScoredSample], exported: Sequence[ScoredSample]) -> dict[str, Loss]:
@@ -138,9 +157,5 @@ def _rate(outcomes: Sequence[Sequence[bool]]) -> Estimate:
     return Estimate(value=float(rates.mean()), low=low, high=high)
 
 
-def _estimate(found: Interval) -> Estimate:
-    return Estimate(**asdict(found) | {"low": max(found.low, 0.0)})
-
-
-def _share(found: Interval) -> Estimate:
-    return Estimate(value=found.value, low=max(found.low, 0.0), high=min(found.high, 1.0))
+def _bounded(found: Estimate, high: float = math.inf) -> Estimate:
+    return Estimate(value=found.value, low=max(found.low, 0.0), high=min(found.high, high))

@@ -21,8 +21,8 @@ from minireason.rollout.stepper import SteppedEngine
 Blocks = Iterator[NDArray[np.float32]]
 
 
-class Scorer(Protocol):
-    """Scores one sequence at a time."""
+class LogitSource(Protocol):
+    """A loaded model that is fed one sequence at a time."""
 
     vocab_size: int
     max_length: int
@@ -32,8 +32,8 @@ class Scorer(Protocol):
         ...
 
 
-class RuntimeScorer:
-    """Scores with an exported model's runtime, which gives all the logits of a sequence at once."""
+class RuntimeLogits:
+    """An exported model's runtime, which gives all the logits of a sequence at once."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
@@ -45,8 +45,8 @@ class RuntimeScorer:
         yield from (logits_TV[start : start + size] for start in range(0, len(logits_TV), size))
 
 
-class ModelScorer:
-    """Scores with a loaded transformers model: hidden states of the sequence, logits of a block."""
+class ModelLogits:
+    """A loaded transformers model: hidden states of the sequence, logits of a block."""
 
     def __init__(self, model: Any, max_length: int) -> None:
         self.model, self.max_length = model, max_length
@@ -77,9 +77,9 @@ class ModelScorer:
         return logits
 
 
-def open_scorer(engine: SteppedEngine) -> Scorer:
-    """The scorer of what an engine runs."""
+def open_logits(engine: SteppedEngine) -> LogitSource:
+    """The logits of what an engine runs."""
     if isinstance(engine, EdgeEngine):
-        return RuntimeScorer(engine.runtime)
+        return RuntimeLogits(engine.runtime)
     assert isinstance(engine, Engine)
-    return ModelScorer(engine.model, engine.max_length)
+    return ModelLogits(engine.model, engine.max_length)
