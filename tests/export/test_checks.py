@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -201,15 +199,14 @@ def test_architectures_and_rotations_that_were_not_compared_are_refused(saved):
     assert "rotary embedding of this LlamaForCausalLM is linear; ONNX takes default, llama3" in said
 
 
-def test_gguf_takes_the_architectures_that_it_names_and_no_target(tiny, saved, monkeypatch):
-    named = SimpleNamespace(ARCHITECTURES=("Phi3ForCausalLM",))
-    monkeypatch.setitem(sys.modules, "minireason.export.gguf", named)
+def test_gguf_takes_the_architectures_that_it_names_and_no_target(tiny, saved):
     for bits in (4, 8, 16, 32):
         check(ExportSettings(tiny, "gguf", bits))
     check(ExportSettings(saved(vocab_size=512), "gguf"))  # the ONNX builder's traps are not its
     said = refused(saved("OlmoForCausalLM"), "gguf")
     assert said == (
-        "the architecture is OlmoForCausalLM; GGUF takes Phi3ForCausalLM. Use --format hf"
+        "the architecture is OlmoForCausalLM; GGUF takes Phi3ForCausalLM, LlamaForCausalLM, "
+        "Qwen2ForCausalLM, Qwen3ForCausalLM. Use --format hf, or llama.cpp's own converter"
     )
     assert "a GGUF is one for all devices" in refused(tiny, "gguf", target="npu")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from minireason.edge.manifest import Bits, Target
 from minireason.errors import ExportError
+from minireason.export.gguf import llama_architecture
 from minireason.export.settings import PROJECTIONS, ExportSettings
 from minireason.export.source import CARRIED, read_config, rotary_parameters, weight_shapes
 from minireason.runfolder import read_json
@@ -190,14 +191,7 @@ def _check_vocabulary(config: Any, shapes: dict[str, tuple[int, ...]]) -> None:
 
 
 def _check_gguf(settings: ExportSettings, config: Any) -> None:
-    from minireason.export.gguf import ARCHITECTURES
-
-    architecture = (getattr(config, "architectures", None) or ["none"])[0]
-    if architecture not in ARCHITECTURES:
-        raise ExportError(
-            f"the architecture is {architecture}; GGUF takes {', '.join(ARCHITECTURES)}. Use "
-            "--format hf"
-        )
+    llama_architecture(config)
     if settings.target not in ("cpu", "cuda"):
         raise ExportError(
             f"--target is {settings.target}; a GGUF is one for all devices of llama.cpp. Leave "

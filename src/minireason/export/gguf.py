@@ -25,6 +25,17 @@ ARCHITECTURES = {
 TYPES = {4: "Q4_K_M", 8: "Q8_0", 16: "F16", 32: "F32"}
 
 
+def llama_architecture(config: Any) -> str:
+    """llama.cpp's name for what the model is. Raises ExportError where it is not written."""
+    (name,) = config.architectures or [type(config).__name__]
+    if name not in ARCHITECTURES:
+        raise ExportError(
+            f"the architecture is {name}; GGUF takes {', '.join(ARCHITECTURES)}. Use --format hf, "
+            "or llama.cpp's own converter"
+        )
+    return ARCHITECTURES[name]
+
+
 def export_gguf(settings: ExportSettings, out: Path) -> dict[str, Any]:
     """Write `out`/model-TYPE.gguf; returns what is in it, read back from the file.
 
@@ -36,7 +47,7 @@ def export_gguf(settings: ExportSettings, out: Path) -> dict[str, Any]:
     from minireason.export.gguf_tokenizer import read_tokenizer
     from minireason.export.gguf_writer import write
 
-    model = describe(settings.source, ARCHITECTURES)
+    model = describe(settings.source)
     tokenizer = read_tokenizer(settings.source, model.config.vocab_size)
     file = out / f"model-{TYPES[settings.bits]}.gguf"
     out.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ import gguf
 import numpy as np
 
 from minireason.errors import ExportError
+from minireason.export.gguf import llama_architecture
 from minireason.export.source import longest_context, read_config
 from minireason.export.weights import Floats, StoredTensor, stored_tensors
 from minireason.model.rope import REGIME_KEY
@@ -50,19 +51,13 @@ class Described:
         return dict(self.config.rope_parameters)
 
 
-def describe(folder: Path, architectures: Mapping[str, str]) -> Described:
+def describe(folder: Path) -> Described:
     """Read a model folder, without its weights.
 
     Raises ExportError for what llama.cpp does not run, or not as transformers does.
     """
     config = read_config(folder)
-    (name,) = config.architectures or [type(config).__name__]
-    if name not in architectures:
-        raise ExportError(
-            f"{folder} is a {name}; GGUF is written for {', '.join(architectures)}: "
-            "export it as hf, or with llama.cpp's own converter"
-        )
-    arch = architectures[name]
+    arch = llama_architecture(config)
     check(config, arch)
     stored = stored_tensors(folder)
     return Described(
