@@ -10,7 +10,7 @@ FILES = sorted(SRC.rglob("*.py"))
 
 # From the bottom up. The parts of one line do not import each other.
 LAYERS = [
-    ["errors", "seeding", "account", "conventions", "atomic", "marks", "functions"],
+    ["errors", "seeding", "account", "conventions", "atomic", "marks", "functions", "markdown"],
     ["records", "recipe", "runfolder", "progress", "world"],
     ["recipe_file", "tables", "journal", "shards", "interrupt"],
     ["messages", "step", "endpoint"],

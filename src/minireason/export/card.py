@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from minireason.edge.manifest import Manifest, read_manifest
 from minireason.export.gate_result import Gate
 from minireason.export.gate_table import card_section
+from minireason.markdown import markdown_environment
 from minireason.runfolder import write_text
 
 CARD = "README.md"
@@ -45,24 +45,21 @@ def write_card(folder: Path, source: Path | None = None) -> None:
 def export_card(folder: Path, source: Path | None = None) -> str:
     """The text of the card."""
     manifest = read_manifest(folder)
-    environment = Environment(
-        loader=PackageLoader("minireason", "export"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     gate = Gate.model_validate(manifest.gate) if manifest.gate else None
-    return environment.get_template("card.md").render(
-        front_matter=_front_matter(manifest, folder, source).to_yaml(),
-        made=manifest,
-        form=FORMS[manifest.format],
-        runtime=RUNTIMES[manifest.format],
-        weights=next((path.name for path in sorted(folder.glob("*.gguf"))), ""),
-        quantization=_quantization(manifest.quantization),
-        gate=gate,
-        section=card_section(gate) if gate else "",
-        mark=MARK,
+    return (
+        markdown_environment("export")
+        .get_template("card.md")
+        .render(
+            front_matter=_front_matter(manifest, folder, source).to_yaml(),
+            made=manifest,
+            form=FORMS[manifest.format],
+            runtime=RUNTIMES[manifest.format],
+            weights=next((path.name for path in sorted(folder.glob("*.gguf"))), ""),
+            quantization=_quantization(manifest.quantization),
+            gate=gate,
+            section=card_section(gate) if gate else "",
+            mark=MARK,
+        )
     )
 
 

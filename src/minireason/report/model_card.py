@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import ModelCardData
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from minireason.markdown import markdown_environment
 from minireason.report.card_facts import CARD, CardFacts, facts_of_folder, facts_of_stage
 from minireason.report.lineage import finished_steps
 from minireason.report.overview import rung_label
@@ -102,13 +102,7 @@ def render(facts: CardFacts, publication: Publication | None = None) -> str:
     """The card without its seal."""
     publication = publication or Publication()
     license = publication.license or facts.license
-    environment = Environment(
-        loader=PackageLoader("minireason", "report"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = markdown_environment("report")
     environment.filters |= {"quoted": json.dumps, "rung": rung_label}
     return environment.get_template("model_card.md").render(
         front_matter=_front_matter(facts, publication, license).to_yaml(),
