@@ -37,8 +37,6 @@ BlockSize = Annotated[int, typer.Option(help="Weights that share a scale: 16, 32
 AccuracyLevel = Annotated[
     int, typer.Option(help="4 rounds activations to 8 bits inside a product, 1 does not.")
 ]
-QUESTIONS, STEPS = 500, 400  # of a calibration
-
 Keep8Bit = Annotated[
     list[str] | None,
     typer.Option(
@@ -54,9 +52,10 @@ CalibrationData = Annotated[
     str, typer.Option(help="Questions for it: a run folder (default: the model's), or a file.")
 ]
 CalibrationQuestions = Annotated[
-    int, typer.Option(min=1, help="Most questions that are answered for it, 4 times each.")
+    int | None,
+    typer.Option(min=1, help="Most questions that are answered for it, 4 times each (500)."),
 ]
-CalibrationSteps = Annotated[int, typer.Option(min=1, help="Of its training (qat).")]
+CalibrationSteps = Annotated[int | None, typer.Option(min=1, help="Of its training (qat; 400).")]
 IsGated = Annotated[bool, typer.Option(help="Measure the export beside its original.")]
 GateQuestions = Annotated[
     int, typer.Option(min=0, help="Of each embedded benchmark, for the gate (0: all).")
@@ -82,8 +81,8 @@ def export(
     keep_8bit: Keep8Bit = None,
     calibrate: Calibrate = None,
     calibration_data: CalibrationData = "",
-    calibration_questions: CalibrationQuestions = QUESTIONS,
-    calibration_steps: CalibrationSteps = STEPS,
+    calibration_questions: CalibrationQuestions = None,
+    calibration_steps: CalibrationSteps = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another export that is there.")
     ] = False,
@@ -98,7 +97,7 @@ def export(
     from minireason.progress import Progress
 
     how = calibration_data, calibration_questions, calibration_steps
-    if how != ("", QUESTIONS, STEPS) and not calibrate:
+    if any(how) and not calibrate:
         raise ExportError("--calibration-... is for --calibrate; add it, or leave both out")
     progress = Progress()
     source, name = _source(model)
@@ -157,8 +156,8 @@ class _Calibration(NamedTuple):
 
     method: Method
     data: str
-    num_questions: int
-    num_steps: int
+    num_questions: int | None
+    num_steps: int | None
 
 
 def _calibrated(
@@ -169,11 +168,12 @@ def _calibrated(
     from minireason.export.calibration.rollouts import RolloutSettings
     from minireason.export.calibration.run import CalibrationSettings, calibrated
 
-    how = CalibrationSettings(
-        asked.method,
-        RolloutSettings(num_questions=asked.num_questions),
-        QatSettings(num_steps=asked.num_steps),
-    )
+    rollouts, training = RolloutSettings(), QatSettings()
+    if asked.num_questions:
+        rollouts = replace(rollouts, num_questions=asked.num_questions)
+    if asked.num_steps:
+        training = replace(training, num_steps=asked.num_steps)
+    how = CalibrationSettings(asked.method, rollouts, training)
     beside = folder.with_name(f"{folder.name}-weights")
     source = calibrated(settings, asked.data, beside, progress, how, model=name)
     return replace(settings, source=source)
