@@ -35,6 +35,7 @@ from edge import lost, rate, samples, show
 
 from minireason.edge.runtime import open_runtime
 from minireason.export import onnx
+from minireason.export.agreement import compare_positions, joined
 from minireason.export.calibration.qat import QatSettings
 from minireason.export.calibration.rollouts import (
     RolloutSettings,
@@ -73,17 +74,17 @@ def main() -> None:
 
 def table(arguments: argparse.Namespace) -> Iterator[str]:
     model = Path(model_folder(str(arguments.run)))
-    spoken, logprobs = original_says(model, arguments)
+    spoken, logits = original_says(model, arguments)
     asked = arguments.out / "accuracy"
     original = samples(model, asked / "original", arguments.samples)
-    yield f"{arguments.samples} answers a question, {sum(map(len, logprobs))} tokens compared"
+    yield f"{arguments.samples} answers a question, {sum(map(len, logits))} tokens compared"
     columns = ["way", "weights MB", "KL, nats a token", "same first token", *original]
     yield f"| {' | '.join([*columns, 'loss, all questions'])} |"
     yield "|---" * (len(columns) + 1) + "|"
     cells = ["original, float32", f"{weight_bytes(model) / 1e6:.2f}", "", ""]
     yield f"| {' | '.join([*cells, *map(rate, original.values())])} | |"
     for name, export in exports(model, arguments):
-        divergence, agreement = closeness(export, spoken, logprobs)
+        divergence, agreement = closeness(export, spoken, logits)
         mine = samples(export, asked / name, arguments.samples)
         cells = [name, f"{weight_bytes(export) / 1e6:.2f}"]
         cells += [f"{divergence:.5f}", f"{agreement:.2%}", *map(rate, mine.values())]
@@ -134,8 +135,8 @@ def k_quant() -> Iterator[None]:
 def original_says(
     model: Path, arguments: argparse.Namespace
 ) -> tuple[list[TokenSequence], list[np.ndarray]]:
-    """Its correct answers to questions that nothing was calibrated on, and the log-probabilities
-    [T, V] of its targets."""
+    """Its correct answers to questions that nothing was calibrated on, and the logits [T, V] of
+    its targets."""
     language_model = load_model(str(model))
     language_model.model.eval()
     asked = other_questions(str(arguments.run), arguments.seeds)
@@ -156,25 +157,23 @@ def other_questions(run: str, seeds: Sequence[int]) -> list[Question]:
 
 
 def of_targets(logits_TV: np.ndarray, sequence: TokenSequence) -> np.ndarray:
-    """Log-probabilities in float64 at the places that the target tokens come from."""
-    wanted_TV = logits_TV[-sequence.num_targets - 1 : -1].astype(np.float64)
-    highest_T1 = wanted_TV.max(1, keepdims=True)
-    return wanted_TV - highest_T1 - np.log(np.exp(wanted_TV - highest_T1).sum(1, keepdims=True))
+    """The logits that the target tokens come from."""
+    return logits_TV[-sequence.num_targets - 1 : -1]
 
 
 def closeness(
-    export: Path, spoken: Sequence[TokenSequence], logprobs: Sequence[np.ndarray]
+    export: Path, spoken: Sequence[TokenSequence], logits: Sequence[np.ndarray]
 ) -> tuple[float, float]:
     """The mean divergence from the original, and the share of tokens that both put first."""
     runtime = open_runtime(export, threads=1)
-    total = same = count = 0.0
-    for sequence, theirs_TV in zip(spoken, logprobs, strict=True):
-        ours_TV = of_targets(runtime.logits(list(map(int, sequence.ids))), sequence)
-        total += float((np.exp(theirs_TV) * (theirs_TV - ours_TV)).sum())
-        same += int((theirs_TV.argmax(1) == ours_TV.argmax(1)).sum())
-        count += len(ours_TV)
+    parts = []
+    for sequence, original_TV in zip(spoken, logits, strict=True):
+        ids = list(map(int, sequence.ids))
+        exported_TV = of_targets(runtime.logits(ids), sequence)
+        parts.append(compare_positions(original_TV, exported_TV, ids[-sequence.num_targets :]))
     runtime.close()
-    return total / count, same / count
+    every = joined(parts)
+    return float(every.kl.mean()), float(every.is_agreed.mean())
 
 
 if __name__ == "__main__":

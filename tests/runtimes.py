@@ -1,7 +1,17 @@
-"""A runtime of exported models that tests can look into."""
+"""What runtimes of exported models are compared with, and one that tests can look into."""
 
 import numpy as np
 import torch
+
+
+def some_ids(count, seed=0):
+    return np.random.default_rng(seed).integers(5, 800, count).tolist()
+
+
+@torch.no_grad()
+def reference(model, ids):
+    """The logits [T, V] of transformers."""
+    return model(torch.tensor([ids]), use_cache=False).logits[0].numpy()
 
 
 class ModelRuntime:

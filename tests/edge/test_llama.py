@@ -10,6 +10,7 @@ import torch
 pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
 
 import gguf_models
+from runtimes import reference, some_ids
 
 from minireason.edge.llama import LlamaRuntime, gguf_file
 from minireason.edge.llama_library import library
@@ -40,16 +41,6 @@ def phi3(exported):
     runtime = LlamaRuntime(folder, max_batch=3, max_length=400, threads=1)
     yield model, runtime
     runtime.close()
-
-
-def some_ids(count, seed=0):
-    return np.random.default_rng(seed).integers(5, 800, count).tolist()
-
-
-@torch.no_grad()
-def reference(model, ids):
-    """The logits [T, V] of transformers."""
-    return model(torch.tensor([ids]), use_cache=False).logits[0].numpy()
 
 
 @pytest.mark.parametrize("family", gguf_models.FAMILIES)

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from runtimes import reference, some_ids
 from transformers import AutoModelForCausalLM
 
 from minireason.edge import onnx
@@ -29,16 +30,6 @@ def model(base):
 
 def opened(folder, max_length=400):
     return OnnxRuntime(folder, "cpu", 3, max_length, 1)
-
-
-def some_ids(count, seed=0):
-    return np.random.default_rng(seed).integers(5, 800, count).tolist()
-
-
-@torch.no_grad()
-def reference(model, ids):
-    """The logits [T, V] of transformers."""
-    return model(torch.tensor([ids]), use_cache=False).logits[0].numpy()
 
 
 @pytest.mark.parametrize("batch", [16, 50, 256])
