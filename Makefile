@@ -1,10 +1,13 @@
 # make demo: set up and run the tiny recipe end to end.   make test, make checks: what CI runs.
-# Settings: PYTHON (interpreter), ARGS (passed to pytest), TORCH_ARGS (passed to pip for torch, for
-# example an --index-url of CPU-only builds; the default build for Linux carries CUDA).
+# Settings: PYTHON (interpreter), ARGS (passed to pytest), WORKERS (processes that run the tests: one
+# a processor, four at most; 0 keeps them in pytest's own, as a debugger needs), TORCH_ARGS (passed to
+# pip for torch, for example an --index-url of CPU-only builds; the default build for Linux carries
+# CUDA).
 
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+WORKERS ?= logical
 TORCH_ARGS ?=
 
 .PHONY: demo test checks setup clean
@@ -13,7 +16,7 @@ demo: setup
 	$(BIN)/minireason run recipes/tiny.toml --out runs/tiny
 
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(ARGS)
 
 checks: setup
 	$(BIN)/ruff check .
