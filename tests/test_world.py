@@ -39,12 +39,16 @@ def test_an_error_of_the_main_process_is_everybodys(processes):
 
 
 def sleeps_in_one():
-    if join().rank:
+    world = join()
+    world.wait()  # the first one may end only when the second has met it
+    if world.rank:
+        print("asleep", flush=True)
         time.sleep(1000)
 
 
 def test_a_process_that_hangs_is_killed_and_named(processes):
     begun = processes(2, sleeps_in_one)
+    begun.wait_for("asleep", ranks=[1])
     with pytest.raises(AssertionError, match=r"sleeps_in_one: \[1\] of 2 hang"):
         begun.wait(timeout_s=3)
     assert not any(member.is_alive() for member in begun.members)
