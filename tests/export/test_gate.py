@@ -1,13 +1,19 @@
+import itertools
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from minireason.edge.engine import EdgeEngine
 from minireason.edge.manifest import Manifest, read_manifest
 from minireason.errors import DataError
+from minireason.export import asking
+from minireason.export import gate as gate_module
 from minireason.export.agreement import BrokenError
 from minireason.export.gate import (
+    WORK,
     compare_export,
     gate_export,
     measure_reference,
@@ -17,10 +23,12 @@ from minireason.export.gate import (
     why_not_run,
 )
 from minireason.export.gate_result import Gate
+from minireason.journal import Journal
 from minireason.model.chat import Chat
 from minireason.problems.benchmarks import load_benchmark
 from minireason.progress import Progress
 from minireason.records import Question, write_records
+from minireason.rollout.engine import Engine
 from minireason.runfolder import write_json
 
 QUIET = Progress(is_quiet=True)
@@ -204,3 +212,77 @@ def test_of_exports_for_transformers_only_rounded_ones_need_a_package(monkeypatc
     )
     found = why_not_run(manifest)
     assert found.endswith(said) and bool(found) == bool(said)
+
+
+@pytest.fixture
+def asked_of(monkeypatch):
+    """How many responses each engine was asked for, in order."""
+    asked = []
+    for engine in (Engine, EdgeEngine):
+        generate = engine.generate
+
+        def count(self, requests, on_finish=None, generate=generate):
+            asked.append((type(self).__name__, len(requests)))
+            return generate(self, requests, on_finish)
+
+        monkeypatch.setattr(engine, "generate", count)
+    return asked
+
+
+def test_a_gate_that_was_interrupted_goes_on_where_it_was(
+    base, exported, changed, runs_as, asked_of, monkeypatch
+):
+    asked = changed(num_samples=2)
+    runs_as()
+    whole = run_gate(base, exported, asked, QUIET)
+    shutil.rmtree(exported / WORK)
+    asked_of.clear()
+    appends, append = itertools.count(1), Journal.append
+
+    def stop_after_3_of_the_export(journal, entry):
+        append(journal, entry)
+        if next(appends) == 8 + 16 + 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "append", stop_after_3_of_the_export)
+    with pytest.raises(KeyboardInterrupt):
+        gate_export(base, exported, asked, QUIET)
+    assert asked_of == [("Engine", 8), ("Engine", 16), ("EdgeEngine", 8)]
+    kept = {len(path.read_bytes().splitlines()) - 1: path for path in (exported / WORK).iterdir()}
+    assert sorted(kept) == [3, 8, 16]
+    with kept[8].open("ab") as torn:
+        torn.write(b'{"benchmark": "embedded-cho')
+    asked_of.clear()
+    found = gate_export(base, exported, asked, QUIET)
+    assert asked_of == [("EdgeEngine", 5), ("EdgeEngine", 16)]
+    assert found == whole
+    assert not (exported / WORK).exists()
+
+
+def test_responses_of_another_gate_or_another_export_are_not_taken(
+    base, exported, changed, runs_as, asked_of
+):
+    runs_as()
+    run_gate(base, exported, changed(), QUIET)
+    again = [changed(), changed(max_tokens=11), changed(num_questions=7), changed(num_samples=1)]
+    for settings in again:
+        run_gate(base, exported, settings, QUIET)
+    manifest = read_manifest(exported).model_copy(update={"files": {"model.onnx": "0" * 64}})
+    write_json(exported / "export.json", manifest.model_dump(mode="json"))
+    run_gate(base, exported, changed(), QUIET)
+    pair = lambda count: [("Engine", count), ("EdgeEngine", count)]  # noqa: E731
+    assert asked_of == [*pair(8), *pair(8), *pair(7), *pair(8), ("EdgeEngine", 8)]
+
+
+def test_responses_to_withheld_questions_are_never_on_disk(
+    base, exported, settings, runs_as, monkeypatch
+):
+    opened = asking.open_questions
+    monkeypatch.setattr(
+        gate_module,
+        "open_questions",
+        lambda settings: [replace(one, is_withheld=True) for one in opened(settings)],
+    )
+    runs_as()
+    run_gate(base, exported, settings, QUIET)
+    assert list((exported / WORK).iterdir()) == []

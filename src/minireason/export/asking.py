@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minireason.errors import PromptTooLongError
 from minireason.evaluate.benchmarks import Asked, benchmark_folder, open_benchmark
 from minireason.evaluate.sample import ScoredSample, score, unfit
 from minireason.evaluate.sampling import Sampling, turn_of
+from minireason.evaluate.settings import benchmark_settings
 from minireason.export.gate_settings import GateSettings
 from minireason.inference.backend import Response, Turn
 from minireason.inference.thinking import with_begin
+from minireason.journal import Entry, Journal
 from minireason.progress import Progress
+from minireason.records import Question
 from minireason.rollout.request import Completion, Request
 from minireason.verify.verifier import Verifier
 
 if TYPE_CHECKING:
     from minireason.inference.local import LocalBackend
+
+
+Job = tuple[Asked, Question, int]
+Key = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,22 @@ class Answer:
     prompt_ids: Sequence[int]
     token_ids: Sequence[int]
     sample: ScoredSample
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where finished responses are kept until all are there; `model` tells it from another."""
+
+    folder: Path
+    model: str | Mapping[str, str]
+
+    def journal(self, benchmarks: Sequence[Asked], sampling: Sampling) -> Journal:
+        """That of these questions asked in this way: each other way has one of its own."""
+        questions = {one.label: benchmark_settings(one, sampling, {}) for one in benchmarks}
+        made_with = {"model": self.model, "questions": questions, "sampling": asdict(sampling)}
+        name = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:16]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return Journal(self.folder / f"{name}.jsonl", made_with)
 
 
 def open_questions(settings: GateSettings) -> list[Asked]:
@@ -53,10 +79,12 @@ def answer(
     sampling: Sampling,
     verifier: Verifier,
     progress: Progress,
+    kept: Kept | None = None,
 ) -> list[Answer]:
     """The answers to all questions, sample by sample in their order; all are asked at once.
 
-    A prompt that leaves no room in the context is answered wrongly, by no tokens, as in `evaluate`.
+    What is kept is not asked again. A prompt that leaves no room in the context is answered
+    wrongly, by no tokens, as in `evaluate`.
     """
     jobs = [
         (one, question, index)
@@ -65,28 +93,63 @@ def answer(
         for index in range(sampling.num_samples)
     ]
     requests = [_fitting(backend, turn_of(*job, sampling)) for job in jobs]
-    asked = [request for request in requests if request is not None]
-    num_done = num_tokens = 0
-    with progress.track(backend.name) as advance:
-
-        def count(_: int, completion: Completion) -> None:
-            nonlocal num_done, num_tokens
-            num_done, num_tokens = num_done + 1, num_tokens + len(completion.token_ids)
-            advance(num_done, len(asked), f"{num_tokens:,} tokens")
-
-        completions = iter(backend.engine.generate(asked, count))
+    asked = {_key(job): request for job, request in zip(jobs, requests, strict=True) if request}
+    withheld = frozenset(one.label for one in benchmarks if one.is_withheld)
+    journal = kept.journal(benchmarks, sampling) if kept else None
+    done = _completed(backend, asked, withheld, progress, journal)
     is_inside = backend.starts_thinking()
     answers = []
-    for (one, question, index), request in zip(jobs, requests, strict=True):
+    for job, request in zip(jobs, requests, strict=True):
         if request is None:
-            answers.append(Answer((), (), unfit(one, question, index)))
+            answers.append(Answer((), (), unfit(*job)))
             continue
-        done = next(completions)
-        text = with_begin(backend.chat.decode(done.token_ids), is_inside)
-        response = Response(text, done.finish_reason, len(done.token_ids))
-        sample = score(one, question, index, response, verifier)
-        answers.append(Answer(request.prompt_ids, done.token_ids, sample))
+        token_ids, finish_reason = done[_key(job)].token_ids, done[_key(job)].finish_reason
+        text = with_begin(backend.chat.decode(token_ids), is_inside)
+        sample = score(*job, Response(text, finish_reason, len(token_ids)), verifier)
+        answers.append(Answer(request.prompt_ids, token_ids, sample))
     return answers
+
+
+def _completed(
+    backend: LocalBackend,
+    asked: Mapping[Key, Request],
+    withheld: frozenset[str],
+    progress: Progress,
+    journal: Journal | None,
+) -> dict[Key, Completion]:
+    """A completion of each request, from the journal or sampled now.
+
+    What is sampled goes into the journal, but for responses to a withheld benchmark.
+    """
+    entries = journal.entries() if journal else []
+    done = {_key_of(entry): Completion(entry["ids"], [], entry["end"]) for entry in entries}
+    missing = [key for key in asked if key not in done]
+    num_tokens = sum(len(completion.token_ids) for completion in done.values())
+    with progress.track(backend.name) as advance:
+
+        def keep(number: int, completion: Completion) -> None:
+            nonlocal num_tokens
+            done[missing[number]] = completion
+            num_tokens += len(completion.token_ids)
+            label, question_id, index = missing[number]
+            if journal and label not in withheld:
+                said = {"ids": completion.token_ids, "end": completion.finish_reason}
+                journal.append({"benchmark": label, "question": question_id, "index": index} | said)
+            advance(len(done), len(asked), f"{num_tokens:,} tokens")
+
+        advance(len(done), len(asked), f"{num_tokens:,} tokens")
+        if missing:
+            backend.engine.generate([asked[key] for key in missing], keep)
+    return done
+
+
+def _key(job: Job) -> Key:
+    one, question, index = job
+    return one.label, question.id, index
+
+
+def _key_of(entry: Entry) -> Key:
+    return entry["benchmark"], entry["question"], entry["index"]
 
 
 def _fitting(backend: LocalBackend, turn: Turn) -> Request | None:

@@ -22,7 +22,7 @@ from minireason.evaluate.sample import ScoredSample
 from minireason.evaluate.sampling import Sampling
 from minireason.evaluate.settings import weights_hash
 from minireason.export.agreement import BrokenError
-from minireason.export.asking import Answer, answer, open_questions
+from minireason.export.asking import Answer, Kept, answer, open_questions
 from minireason.export.card import write_card
 from minireason.export.footprint import Footprint, Runs, measure_footprint
 from minireason.export.gate_result import Gate
@@ -34,8 +34,11 @@ from minireason.inference.local import LocalBackend
 from minireason.inference.resolve import model_folder, open_local
 from minireason.progress import Progress
 from minireason.rollout.sampling import SamplingParams
-from minireason.runfolder import versions, write_json
+from minireason.runfolder import remove, versions, write_json
 from minireason.verify.verifier import Verifier
+
+WORK = "gate"
+"""The folder of an export that keeps responses while its gate runs."""
 
 NEEDS = {"onnx": "onnxruntime_genai", "gguf": "llama_cpp", "torchao": "torchao"}
 """The package that an extra of this one brings."""
@@ -63,6 +66,7 @@ def gate_export(source: Path, exported: Path, settings: GateSettings, progress: 
     gate = run_gate(source, exported, settings, progress)
     if not (gate.not_run and read_manifest(exported).gate):
         store_gate(exported, gate, source)
+    remove(exported / WORK)
     return gate
 
 
@@ -83,14 +87,18 @@ def store_gate(exported: Path, gate: Gate, source: Path | None = None) -> None:
 
 
 def run_gate(source: Path, exported: Path, settings: GateSettings, progress: Progress) -> Gate:
-    """Measure an export beside its original. Raises MissingError where one of them is not there."""
+    """Measure an export beside its original; until it is stored, the responses are under `WORK`.
+
+    Raises MissingError where one of them is not there.
+    """
     manifest = read_manifest(exported)
     folder = Path(model_folder(str(source)))
     if why := why_not_run(manifest):
         named = manifest.source.get("model", str(source))
         weights = weights_hash(folder)
         return Gate(settings=_plain(settings), original=named, weights=weights, not_run=why)
-    return compare_export(measure_reference(folder, settings, progress), exported, progress)
+    reference = measure_reference(folder, settings, progress, exported / WORK)
+    return compare_export(reference, exported, progress, exported / WORK)
 
 
 def why_not_run(manifest: Manifest) -> str:
@@ -110,17 +118,24 @@ def why_not_run(manifest: Manifest) -> str:
     return f"it is for {manifest.target}, which is not here; run `minireason gate` where it is"
 
 
-def measure_reference(source: Path, settings: GateSettings, progress: Progress) -> Reference:
-    """Load the original, have it answer, and time it under transformers in float32."""
+def measure_reference(
+    source: Path, settings: GateSettings, progress: Progress, work: Path | None = None
+) -> Reference:
+    """Load the original, have it answer, and time it under transformers in float32.
+
+    Responses that are finished are kept in `work`, and found there after an interruption.
+    """
     folder = Path(model_folder(str(source)))
     questions = open_questions(settings)
     backend = _open(folder, settings, settings.device)
-    answers, samples = _ask(backend, questions, settings, progress)
+    weights = weights_hash(folder)
+    kept = Kept(work, weights) if work else None
+    answers, samples = _ask(backend, questions, settings, progress, kept)
     timed_ids = _timed_ids(answers, settings, backend.max_length)
     footprint = _footprint(folder, "transformers", timed_ids, settings)
     return Reference(
         backend,
-        weights_hash(folder),
+        weights,
         settings,
         questions,
         answers,
@@ -130,8 +145,10 @@ def measure_reference(source: Path, settings: GateSettings, progress: Progress) 
     )
 
 
-def compare_export(reference: Reference, exported: Path, progress: Progress) -> Gate:
-    """Measure one export of the reference's model."""
+def compare_export(
+    reference: Reference, exported: Path, progress: Progress, work: Path | None = None
+) -> Gate:
+    """Measure one export of the reference's model; `work` as in `measure_reference`."""
     manifest, settings = read_manifest(exported), reference.settings
     if manifest.source.get("weights", reference.weights) != reference.weights:
         raise DataError(
@@ -151,13 +168,16 @@ def compare_export(reference: Reference, exported: Path, progress: Progress) -> 
     runs: Runs = "transformers" if manifest.format == "hf" else "runtime"
     try:
         found["exported_footprint"] = _footprint(exported, runs, reference.timed_ids, settings)
-        found |= _measured(reference, exported, progress)
+        kept = Kept(work, manifest.files) if work else None
+        found |= _measured(reference, exported, progress, kept)
     except (BrokenError, SamplingError) as error:
         return judged(Gate(**found), manifest, settings, broken=str(error))
     return judged(Gate(**found), manifest, settings)
 
 
-def _measured(reference: Reference, exported: Path, progress: Progress) -> dict[str, Any]:
+def _measured(
+    reference: Reference, exported: Path, progress: Progress, kept: Kept | None
+) -> dict[str, Any]:
     """The export fed the original's responses, and unless it is garbage its own answers."""
     settings = reference.settings
     backend = _open(exported, settings, "auto")
@@ -166,7 +186,7 @@ def _measured(reference: Reference, exported: Path, progress: Progress) -> dict[
         along = following(*pair, reference.answers, advance)
     if is_garbage(along, settings):  # every answer would run into the limit
         return {"following": along}
-    answers, samples = _ask(backend, reference.questions, settings, progress)
+    answers, samples = _ask(backend, reference.questions, settings, progress, kept)
     lost = losses(reference.samples, samples)
     return {
         "following": along,
@@ -178,17 +198,21 @@ def _measured(reference: Reference, exported: Path, progress: Progress) -> dict[
 
 
 def _ask(
-    backend: LocalBackend, questions: Sequence[Asked], settings: GateSettings, progress: Progress
+    backend: LocalBackend,
+    questions: Sequence[Asked],
+    settings: GateSettings,
+    progress: Progress,
+    kept: Kept | None,
 ) -> tuple[list[Answer], list[ScoredSample]]:
     """The greedy answers, and the samples that are judged: their own, unless more are asked for."""
     greedy = SamplingParams(temperature=0.0, max_tokens=settings.max_tokens, seed=settings.seed)
     with Verifier() as verifier:
-        answers = answer(backend, questions, Sampling(1, greedy), verifier, progress)
+        answers = answer(backend, questions, Sampling(1, greedy), verifier, progress, kept)
         if not settings.num_samples:
             return answers, [one.sample for one in answers]
         params = replace(greedy, temperature=settings.temperature, top_p=settings.top_p)
         several = Sampling(settings.num_samples, params)
-        sampled = answer(backend, questions, several, verifier, progress)
+        sampled = answer(backend, questions, several, verifier, progress, kept)
     return answers, [one.sample for one in sampled]
 
 
