@@ -18,7 +18,7 @@ from minireason.rollout.request import (
     OnFinish,
     Request,
     TokenEvent,
-    check_requests,
+    check_request,
 )
 from minireason.rollout.sequence import LiveSequence
 from minireason.rollout.stepper import generate_all, stream_one
@@ -117,7 +117,7 @@ class EdgeScheduler:
         Raises SamplingError for a request that cannot be served.
         """
         engine, number = self.engine, next(self._numbers)
-        check_requests([request], engine.max_length, engine.runtime.vocab_size)
+        check_request(number, request, engine.max_length, engine.runtime.vocab_size)
         engine.reader.check(number, request.params)
         stop_ids = engine.stop_ids | frozenset(request.params.stop_ids)
         if wrong := [token for token in stop_ids if token >= engine.runtime.vocab_size]:

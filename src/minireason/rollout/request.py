@@ -81,19 +81,24 @@ class Sampler(Protocol):
 
 def check_requests(requests: Sequence[Request], max_length: int, vocab_size: int) -> None:
     """Raise SamplingError for a request that a model of these sizes cannot serve."""
-    for index, request in enumerate(requests):
-        length = len(request.prompt_ids)
-        if not length:
-            raise SamplingError(f"request {index} has an empty prompt; it needs at least one token")
-        total = length + request.params.max_tokens
-        if total > max_length:
-            raise SamplingError(
-                f"request {index} needs {total} positions ({length} prompt + "
-                f"{request.params.max_tokens} response), the limit is {max_length}; "
-                "lower max_tokens, shorten the prompt or raise max_length"
-            )
-        if not 0 <= min(request.prompt_ids) <= max(request.prompt_ids) < vocab_size:
-            raise SamplingError(
-                f"request {index} has a token id outside 0..{vocab_size - 1}; "
-                "was it made with another model's tokenizer?"
-            )
+    for number, request in enumerate(requests):
+        check_request(number, request, max_length, vocab_size)
+
+
+def check_request(number: int, request: Request, max_length: int, vocab_size: int) -> None:
+    """`check_requests` of one, which errors call by its number."""
+    length = len(request.prompt_ids)
+    if not length:
+        raise SamplingError(f"request {number} has an empty prompt; it needs at least one token")
+    total = length + request.params.max_tokens
+    if total > max_length:
+        raise SamplingError(
+            f"request {number} needs {total} positions ({length} prompt + "
+            f"{request.params.max_tokens} response), the limit is {max_length}; "
+            "lower max_tokens, shorten the prompt or raise max_length"
+        )
+    if not 0 <= min(request.prompt_ids) <= max(request.prompt_ids) < vocab_size:
+        raise SamplingError(
+            f"request {number} has a token id outside 0..{vocab_size - 1}; "
+            "was it made with another model's tokenizer?"
+        )
