@@ -8,7 +8,7 @@ import time
 import pytest
 from chat_server import completion
 
-from minireason.commands.scale import scale
+from minireason.commands.scale import _methods, scale
 from minireason.errors import SamplingError
 from minireason.evaluate.benchmarks import Asked
 
@@ -148,3 +148,23 @@ def test_a_benchmark_that_is_withheld_is_not_journalled(monkeypatch, tmp_path):
     with pytest.raises(SamplingError, match="gpqa_diamond is never written down"):
         scale("tiny", benchmark="gpqa_diamond", out=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("named", "model", "server", "found"),
+    [
+        (" budget, beam,", "tiny", "http://localhost", ("budget", "beam")),
+        ("", "tiny", "", ("majority", "best_of_n", "beam", "budget", "refine")),
+        ("", "tiny", "http://localhost", ("majority", "best_of_n", "budget", "refine")),
+        ("", "an export", "", ("majority", "best_of_n", "budget", "refine")),
+    ],
+)
+def test_beams_are_searched_unasked_only_where_they_can_be(
+    tmp_path, monkeypatch, named, model, server, found
+):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "an export"
+    folder.mkdir()
+    made = {"format": "gguf", "bits": 4, "target": "cpu", "model": "m", "context": 9}
+    (folder / "export.json").write_text(json.dumps(made | {"source": {}, "quantization": {}}))
+    assert _methods(named, model, server) == found

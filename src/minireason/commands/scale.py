@@ -35,8 +35,11 @@ def scale(
     hub: Hub = False,
     limit: Annotated[int, typer.Option(min=0, help="Questions (0: all).")] = 100,
     methods: Annotated[
-        str, typer.Option(help="Also refine_majority.")
-    ] = "majority,best_of_n,beam,budget,refine",
+        str,
+        typer.Option(
+            help="Of majority, best_of_n, beam, budget, refine (all that can run), refine_majority."
+        ),
+    ] = "",
     sizes: Annotated[
         str, typer.Option(help="Samples, beams, rounds, or multiples of --unit.")
     ] = "1,2,4,8",
@@ -70,7 +73,7 @@ def scale(
     plan = Plan(
         benchmark=benchmark,
         limit=limit,
-        methods=tuple(name.strip() for name in methods.split(",") if name.strip()),
+        methods=_methods(methods, model, server),
         sizes=_numbers(sizes),
         seed=seed,
         temperature=temperature,
@@ -83,6 +86,18 @@ def scale(
     )
     asked = _asked(plan, data, allow_hub=hub)
     _measure(plan, asked, out, _Model(model, server, device, dtype, threads, batch))
+
+
+def _methods(named: str, model: str, server: str) -> tuple[str, ...]:
+    """Those named; without a name all that search no beams where the embedded engine is not."""
+    from minireason.inference.resolve import model_folder, runs_without_torch
+    from minireason.scaling.plan import BY_DEFAULT
+
+    if named.strip(" ,"):
+        return tuple(name.strip() for name in named.split(",") if name.strip())
+    if server or runs_without_torch(Path(model_folder(model))):
+        return tuple(name for name in BY_DEFAULT if name != "beam")
+    return BY_DEFAULT
 
 
 class _Model(NamedTuple):

@@ -10,6 +10,9 @@ from minireason.errors import SamplingError
 from minireason.rollout.sampling import SamplingParams
 from minireason.scaling.methods import SHARE_SAMPLES, check_methods
 
+BY_DEFAULT = ("majority", "best_of_n", "beam", "budget", "refine")
+"""What is measured where nothing is named."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -21,7 +24,7 @@ class Plan:
 
     benchmark: str
     limit: int = 0
-    methods: tuple[str, ...] = ("majority", "best_of_n", "beam", "budget", "refine")
+    methods: tuple[str, ...] = BY_DEFAULT
     sizes: tuple[int, ...] = (1, 2, 4, 8)
     seed: int = 0
     temperature: float = 0.6
