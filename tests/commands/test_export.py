@@ -19,10 +19,10 @@ def test_a_model_is_exported_under_its_name_and_one_is_told_how_to_try_it(
     monkeypatch.chdir(tmp_path)
     code, out, err = command("export", "tiny", "--format", "onnx", "--no-gate")
     assert code == 0, err
-    assert out == "try it: minireason chat exports/model-tiny-onnx-4\n"
-    assert "exporting model/tiny as onnx, 4 bits" in err and " MB in " in err
-    made = read_manifest(tmp_path / "exports" / "model-tiny-onnx-4")
-    assert (made.model, made.bits, made.target) == ("model/tiny", 4, "cpu")
+    assert out == "try it: minireason chat exports/tiny-onnx-4\n"
+    assert "exporting tiny as onnx, 4 bits" in err and " MB in " in err
+    made = read_manifest(tmp_path / "exports" / "tiny-onnx-4")
+    assert (made.model, made.bits, made.target) == ("tiny", 4, "cpu")
     _, _, err = command("export", "tiny", "--format", "onnx", "--no-gate")
     assert "is there already" in " ".join(err.split())
 

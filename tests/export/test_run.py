@@ -66,8 +66,9 @@ def test_an_unpinned_longrope_model_is_said_to_be_long(longrope, tmp_path):
     assert (made.longrope_regime, made.context) == ("long", 512)
 
 
-def test_a_model_is_named_by_its_folder_and_the_one_above(tmp_path):
-    assert name_of(tmp_path / "runs" / "rlvr") == "runs/rlvr"
+def test_a_model_is_named_by_its_folder_and_a_rung_by_its_run_too(tmp_path):
+    assert name_of(tmp_path / "tiny" / "rlvr") == "tiny/rlvr"
+    assert name_of(tmp_path / "user" / "phi") == "phi"
 
 
 def test_what_is_there_already_is_not_made_again(copy, tiny):

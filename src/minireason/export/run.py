@@ -15,6 +15,7 @@ from minireason.export.calibration.report import calibration_of
 from minireason.export.checks import check
 from minireason.export.settings import ExportSettings
 from minireason.export.source import CARRIED, longest_context, read_config
+from minireason.inference.resolve import RUNGS
 from minireason.model.rope import REGIME_KEY
 from minireason.progress import Progress
 from minireason.runfolder import file_hash, remove, versions, write_json
@@ -68,9 +69,9 @@ def export_model(
 
 
 def name_of(folder: Path) -> str:
-    """What a model is called: its folder and the one above it."""
+    """What a model is called: its folder, and the run's before it where it is a rung of one."""
     folder = folder.resolve()
-    return f"{folder.parent.name}/{folder.name}".strip("/")
+    return f"{folder.parent.name}/{folder.name}" if folder.name in RUNGS else folder.name
 
 
 def size_of(out: Path) -> int:
