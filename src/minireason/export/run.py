@@ -75,8 +75,8 @@ def name_of(folder: Path) -> str:
 
 
 def size_of(out: Path) -> int:
-    """Bytes of an export."""
-    return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    """Bytes of an export, without what its gate keeps beside it."""
+    return sum(path.stat().st_size for path in out.iterdir() if path.is_file())
 
 
 def _wanted(settings: ExportSettings, model: str) -> Manifest:
