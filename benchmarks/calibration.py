@@ -1,11 +1,11 @@
 """What calibration saves at equal size: exports of one model, rounded in several ways, beside it.
 
     python benchmarks/calibration.py --run runs/tiny [--out exports/calibration]
-        [--ways plain k_quant gptq qat] [--samples 8] [--seeds 0]
+        [--ways plain k_quant gptq qat] [--samples 8] [--seeds 0] [--questions 500] [--steps 400]
 
 RUN is a finished run. The model of its last stage is exported to ONNX with 4 bits in blocks of 32,
 all of it and with down_proj at 8, after each way of rounding, and with 8 bits; what is in OUT is
-used.
+used. `--questions` and `--steps` say how long gptq and qat are: another OUT for each.
 
     plain     to the nearest number, as `minireason export` does
     k_quant   ONNX Runtime's search for scales and zero points, without data; 4 bits a block more
@@ -67,6 +67,8 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=["plain", "k_quant", "gptq", "qat"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--samples", type=int, default=8)
+    parser.add_argument("--questions", type=int, default=RolloutSettings().num_questions)
+    parser.add_argument("--steps", type=int, default=QatSettings().num_steps)
     arguments = parser.parse_args()
     use_threads(1)
     show(table(arguments))
@@ -108,8 +110,9 @@ def exported(
     settings: ExportSettings, way: str, seed: int, out: Path, arguments: argparse.Namespace
 ) -> Path:
     if way in ("gptq", "qat"):
-        rollouts = RolloutSettings(max_tokens=LONGEST, seed=seed)
-        how = CalibrationSettings(way, rollouts, QatSettings(seed=seed))  # type: ignore[arg-type]
+        rollouts = RolloutSettings(arguments.questions, max_tokens=LONGEST, seed=seed)
+        training = QatSettings(arguments.steps, seed=seed)
+        how = CalibrationSettings(way, rollouts, training)  # type: ignore[arg-type]
         beside = out.with_name(f"{out.name}-weights")
         calibrated(settings, str(arguments.run), beside, Progress(), how)
         settings = replace(settings, source=beside)
@@ -139,7 +142,7 @@ def original_says(
     its targets."""
     language_model = load_model(str(model))
     language_model.model.eval()
-    asked = other_questions(str(arguments.run), arguments.seeds)
+    asked = other_questions(arguments)
     folder = arguments.out / "rollouts"
     own = own_correct_rollouts(language_model, asked, OTHER, folder, Progress())
     spoken = [sequence for units in own for (sequence,) in units]
@@ -151,8 +154,10 @@ def original_says(
     ]
 
 
-def other_questions(run: str, seeds: Sequence[int]) -> list[Question]:
-    used = {q.id for seed in seeds for q in calibration_questions(run, RolloutSettings(seed=seed))}
+def other_questions(arguments: argparse.Namespace) -> list[Question]:
+    run, count = str(arguments.run), arguments.questions
+    each = [RolloutSettings(count, seed=seed) for seed in arguments.seeds]
+    used = {question.id for one in each for question in calibration_questions(run, one)}
     return [q for q in calibration_questions(run, OTHER) if q.id not in used]
 
 
