@@ -138,8 +138,6 @@ def speed(
     def measure(name: str, _: int) -> Run:
         return child(__file__, sides[name] | common)
 
-    from minireason.export.footprint import weight_bytes
-
     found, load = in_turns([*sides], arguments.rounds, measure)
     peer = [one["tokens_per_s"] for one in found[BEFORE]]
     yield f"threads {threads}, load {load}"
@@ -149,13 +147,10 @@ def speed(
     yield "|---" * len(columns) + "|"
     for name, rounds in found.items():
         rates = [one["tokens_per_s"] for one in rounds]
-        cells = [name, f"{weight_bytes(Path(sides[name]['folder'])) / 1e6:.2f}"]
+        cells = [name, megabytes(Path(sides[name]["folder"]))]
         cells += [f"{statistics.median(rates):,.0f}", over(rates, peer)]
-        cells += [
-            f"{1000 * middle(rounds, 'first_token_s'):.1f}",
-            f"{middle(rounds, 'open_s'):.2f}",
-        ]
-        cells += [f"{middle(rounds, 'peak_bytes') / 1e6:.0f}"]
+        cells += [f"{1000 * middle(rounds, 'first_token_s'):.1f}"]
+        cells += [f"{middle(rounds, 'open_s'):.2f}", f"{middle(rounds, 'peak_bytes') / 1e6:.0f}"]
         cells += [f"{share_equal(rounds[0], found[BEFORE][0]):.0%}"]
         yield f"| {' | '.join(cells)} |"
 
@@ -188,7 +183,6 @@ def accuracy(model: Path, exports: dict[str, Path], arguments: argparse.Namespac
 
 
 def gates(model: Path, exports: dict[str, Path]) -> Iterator[str]:
-    from minireason.export.footprint import weight_bytes
     from minireason.export.gate import compare_export, measure_reference
     from minireason.export.gate_settings import GateSettings
     from minireason.progress import Progress
@@ -201,10 +195,16 @@ def gates(model: Path, exports: dict[str, Path]) -> Iterator[str]:
         if not (found.overall and found.agreement and found.following):
             yield f"| {name} | {'; '.join(found.failures)} | | | | |"
             continue
-        cells = [name, f"{weight_bytes(folder) / 1e6:.2f}", spread(found.overall.loss, 100, 1)]
+        cells = [name, megabytes(folder), spread(found.overall.loss, 100, 1)]
         cells += [spread(found.agreement.identical, 100, 1)]
         cells += [spread(found.following.argmax, 100, 1), spread(found.following.kl, 1, 4)]
         yield f"| {' | '.join(cells)} |"
+
+
+def megabytes(folder: Path) -> str:
+    from minireason.export.footprint import weight_bytes
+
+    return f"{weight_bytes(folder) / 1e6:.2f}"
 
 
 def spread(found: Any, unit: int, digits: int) -> str:
