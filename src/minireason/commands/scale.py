@@ -37,7 +37,8 @@ def scale(
     methods: Annotated[
         str,
         typer.Option(
-            help="Of majority, best_of_n, beam, budget, refine (all that can run), refine_majority."
+            help="Of majority, best_of_n, beam, budget, refine (these; beam only in the embedded "
+            "engine), refine_majority."
         ),
     ] = "",
     sizes: Annotated[
