@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from minireason.edge.manifest import MANIFEST, read_manifest
 from minireason.errors import ExportError
 from minireason.evaluate.settings import weights_hash
 from minireason.export import run
-from minireason.export.run import export_model, name_of
+from minireason.export.run import export_model, name_of, size_of
 from minireason.export.settings import ExportSettings
 from minireason.progress import Progress
 
@@ -69,6 +70,15 @@ def test_an_unpinned_longrope_model_is_said_to_be_long(longrope, tmp_path):
 def test_a_model_is_named_by_its_folder_and_a_rung_by_its_run_too(tmp_path):
     assert name_of(tmp_path / "tiny" / "rlvr") == "tiny/rlvr"
     assert name_of(tmp_path / "user" / "phi") == "phi"
+    assert name_of(Path("/rlvr")) == "rlvr"
+
+
+def test_the_size_of_an_export_is_without_the_responses_of_its_gate(copy):
+    before = size_of(copy)
+    assert before > (copy / "model.onnx.data").stat().st_size
+    (copy / "gate").mkdir()
+    (copy / "gate" / "kept.jsonl").write_text("{}")
+    assert size_of(copy) == before
 
 
 def test_what_is_there_already_is_not_made_again(copy, tiny):

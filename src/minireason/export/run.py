@@ -37,7 +37,7 @@ def export_model(
 ) -> Manifest:
     """Export a model into a folder, or find that it is there already; return its manifest.
 
-    `model` names the original (its folder and the one above it). What is at `out` stays until the
+    `model` names the original (`name_of` its folder). What is at `out` stays until the
     new export is whole. Raises ExportError for what cannot be exported, and for an `out` that is
     something else, unless `overwrite` lets it be another export.
     """
@@ -71,7 +71,8 @@ def export_model(
 def name_of(folder: Path) -> str:
     """What a model is called: its folder, and the run's before it where it is a rung of one."""
     folder = folder.resolve()
-    return f"{folder.parent.name}/{folder.name}" if folder.name in RUNGS else folder.name
+    name = f"{folder.parent.name}/{folder.name}" if folder.name in RUNGS else folder.name
+    return name.strip("/")
 
 
 def size_of(out: Path) -> int:

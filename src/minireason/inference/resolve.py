@@ -79,7 +79,7 @@ def open_local(
     cache_gib: float = 0.0,
     threads: int = 0,
 ) -> LocalBackend:
-    """The model in the embedded engine, or the runtime of its export, named by its folder.
+    """The model in the embedded engine, or the runtime of its export.
 
     `max_length` bounds prompt plus response, also by what the model allows; `cache_gib` the keys
     and values (0: see `Engine`); `threads` 0 leaves the engine's own choice. An export has its own
