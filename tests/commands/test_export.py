@@ -8,6 +8,8 @@ import pytest
 
 from minireason.edge.manifest import read_manifest
 from minireason.evaluate.settings import weights_hash
+from minireason.export.calibration.qat import QatSettings
+from minireason.export.calibration.rollouts import RolloutSettings
 from minireason.model.source import TINY_FOLDER
 from minireason.problems.procedural import generate_questions
 from minireason.records import Question, write_records
@@ -80,6 +82,14 @@ def test_a_run_folder_is_calibrated_on_its_own_questions(command, base, tmp_path
     assert calibration["calibrated"]["divergence"] < calibration["plain"]["divergence"]
 
 
+def test_the_help_names_the_defaults_of_a_calibration(command):
+    code, out, _ = command("export", "--help")
+    said = " ".join(out.replace("│", " ").split())
+    assert code == 0
+    assert f"4 times each ({RolloutSettings().num_questions})." in said
+    assert f"(qat; {QatSettings().num_steps})." in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -137,7 +147,7 @@ def test_an_export_that_loses_too_much_ends_with_1_and_stays_to_look_at(
 
     asked = []
 
-    def run_gate(source, exported, settings, progress):
+    def run_gate(source, exported, settings, progress, kept):
         asked.append((source, settings.num_questions, settings.most_loss))
         failures = ("accuracy: loss 9.0 points",) if settings.most_loss < 9 else ()
         return Gate(settings={}, original="base", weights="w", failures=failures)

@@ -149,7 +149,15 @@ def test_a_cancelled_request_frees_its_place_and_one_in_line_is_forgotten(chat, 
     ],
 )
 def test_what_cannot_be_served_is_refused_before_anything_is_sampled(
-    engine, prompt_ids, params, told
+    engine, runtime, prompt_ids, params, told
 ):
+    good = Request([1, 2], SamplingParams(max_tokens=2))
     with pytest.raises(SamplingError, match=told):
-        engine.generate([Request(prompt_ids, params)])
+        engine.generate([good, Request(prompt_ids, params)])
+    assert runtime.most == 0 and not runtime.places
+
+
+def test_a_request_that_cannot_be_served_is_named_by_its_number(engine):
+    good = Request([1, 2], SamplingParams(max_tokens=2))
+    with pytest.raises(SamplingError, match="request 2 has an empty prompt"):
+        engine.generate([good, good, Request([], SamplingParams(max_tokens=1))])

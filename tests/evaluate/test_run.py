@@ -137,9 +137,10 @@ class Measuring(FakeBackend):
 
     def __init__(self, *unfit, **options):
         super().__init__(add, **options)
-        self.unfit = unfit
+        self.unfit, self.num_measured = unfit, 0
 
     def request(self, turn):
+        self.num_measured += 1
         if int(turn.messages[-1]["content"].split()[-3]) in self.unfit:
             raise PromptTooLongError("the conversation is 99 tokens long and the context 50")
 
@@ -147,7 +148,7 @@ class Measuring(FakeBackend):
 def test_a_question_that_leaves_no_room_is_wrong_and_the_others_are_asked(run, tmp_path):
     backend = Measuring(1)
     results = run(backend).benchmarks["sums"]
-    assert len(backend.turns) == 8
+    assert len(backend.turns) == 8 and backend.num_measured == 3
     whole = run(name="whole").benchmarks["sums"]
     samples = read_records(tmp_path / "out" / "samples" / "sums.parquet", ScoredSample)
     others = read_records(tmp_path / "whole" / "samples" / "sums.parquet", ScoredSample)
@@ -241,7 +242,7 @@ def test_two_benchmarks_of_one_name_are_refused(tmp_path):
 
 def test_a_folder_that_is_a_file_is_said(run, tmp_path):
     (tmp_path / "out").write_text("")
-    with pytest.raises(RunFolderError, match="choose another --out"):
+    with pytest.raises(RunFolderError, match="use another --out"):
         run()
 
 
