@@ -217,7 +217,7 @@ def test_a_lock_dies_with_its_process(tmp_path):
 @pytest.mark.parametrize("place", ["file/run", "/proc/none/run", "file"])
 def test_a_folder_that_cannot_be_written_is_an_error_naming_it(place, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunFolderError, match=r"cannot write to .*; choose another --out"):  # noqa: SIM117
+    with pytest.raises(RunFolderError, match=r"cannot write to .*; use another --out"):  # noqa: SIM117
         with lock(tmp_path / place):
             pass
 

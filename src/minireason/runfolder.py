@@ -201,22 +201,24 @@ def _short(value: Any) -> str:
 
 
 @contextlib.contextmanager
-def lock(run_dir: Path) -> Iterator[None]:
-    """Hold the run folder for one process; a second one is refused, not queued."""
+def lock(run_dir: Path, instead: str = "another --out") -> Iterator[None]:
+    """Hold the run folder for one process; a second one is refused, not queued.
+
+    Errors name what may be used `instead`.
+    """
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         handle = (run_dir / ".lock").open("a+")
     except OSError as error:
         raise RunFolderError(
-            f"cannot write to {run_dir}: {error.strerror}; choose another --out"
+            f"cannot write to {run_dir}: {error.strerror}; use {instead}"
         ) from error
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunFolderError(
-                f"{run_dir} is in use by another minireason process; wait for it or use another "
-                "--out"
+                f"{run_dir} is in use by another minireason process; wait for it or use {instead}"
             ) from None
         yield
 

@@ -31,7 +31,7 @@ def answers(monkeypatch):
     heard = []
 
     def find(**fields):
-        def run_gate(source, exported, settings, progress):
+        def run_gate(source, exported, settings, progress, kept):
             heard.append((source, settings))
             return Gate(settings={}, original="base", weights="w", **fields)
 

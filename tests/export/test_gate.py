@@ -1,6 +1,5 @@
 import itertools
 import json
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +7,11 @@ import pytest
 
 from minireason.edge.engine import EdgeEngine
 from minireason.edge.manifest import Manifest, read_manifest
-from minireason.errors import DataError
+from minireason.errors import DataError, MissingError, RunFolderError
 from minireason.export import asking
 from minireason.export import gate as gate_module
 from minireason.export.agreement import BrokenError
+from minireason.export.asking import Kept
 from minireason.export.gate import (
     WORK,
     compare_export,
@@ -29,9 +29,10 @@ from minireason.problems.benchmarks import load_benchmark
 from minireason.progress import Progress
 from minireason.records import Question, write_records
 from minireason.rollout.engine import Engine
-from minireason.runfolder import write_json
+from minireason.runfolder import lock, write_json
 
 QUIET = Progress(is_quiet=True)
+QUESTIONS = load_benchmark("embedded-choice")[:2]
 
 
 @pytest.fixture
@@ -136,7 +137,7 @@ def test_samples_are_judged_where_they_are_asked_for(gate, changed):
 
 
 def test_a_question_that_leaves_no_room_is_wrong_for_both(gate, changed, tmp_path):
-    short, long = load_benchmark("embedded-choice")[:2]
+    short, long = QUESTIONS
     path = tmp_path / "mixed.parquet"
     write_records(path, [short, replace(long, text="one more word " * 2000)], Question)
     found = gate(asked=changed(benchmarks=(str(path),), num_questions=0))
@@ -157,13 +158,16 @@ def test_one_reference_serves_several_exports(base, exported, settings, runs_as,
     assert first.following.kl.value < second.following.kl.value
 
 
-def test_an_export_of_another_model_is_refused(base, exported, settings, runs_as):
+def test_an_export_of_another_model_is_refused_before_anything_is_asked(
+    base, exported, settings, runs_as, asked_of
+):
     manifest = read_manifest(exported)
     other = manifest.model_copy(update={"source": {"model": "x", "weights": "0" * 64}})
     write_json(exported / "export.json", other.model_dump(mode="json"))
     runs_as()
     with pytest.raises(DataError, match="made from runs/base with other weights"):
         run_gate(base, exported, settings, QUIET)
+    assert asked_of == []
 
 
 def test_a_target_that_is_not_here_is_not_run_and_does_not_fail(base, exported, settings):
@@ -229,26 +233,41 @@ def asked_of(monkeypatch):
     return asked
 
 
+@pytest.fixture
+def stop_after(monkeypatch):
+    """Ctrl-C when so many responses have been kept."""
+
+    def stop(count):
+        left = itertools.count(count - 1, -1)
+        append = Journal.append
+
+        def keep(journal, entry):
+            append(journal, entry)
+            if next(left) == 0:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Journal, "append", keep)
+
+    return stop
+
+
+def kept_in(folder):
+    """The journals by how many responses they hold."""
+    return {len(path.read_bytes().splitlines()) - 1: path for path in folder.glob("*.jsonl")}
+
+
 def test_a_gate_that_was_interrupted_goes_on_where_it_was(
-    base, exported, changed, runs_as, asked_of, monkeypatch
+    base, exported, changed, runs_as, asked_of, stop_after
 ):
     asked = changed(num_samples=2)
     runs_as()
     whole = run_gate(base, exported, asked, QUIET)
-    shutil.rmtree(exported / WORK)
     asked_of.clear()
-    appends, append = itertools.count(1), Journal.append
-
-    def stop_after_3_of_the_export(journal, entry):
-        append(journal, entry)
-        if next(appends) == 8 + 16 + 3:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Journal, "append", stop_after_3_of_the_export)
+    stop_after(8 + 16 + 3)  # of the original once and sampled, and of the export
     with pytest.raises(KeyboardInterrupt):
         gate_export(base, exported, asked, QUIET)
     assert asked_of == [("Engine", 8), ("Engine", 16), ("EdgeEngine", 8)]
-    kept = {len(path.read_bytes().splitlines()) - 1: path for path in (exported / WORK).iterdir()}
+    kept = kept_in(exported / WORK)
     assert sorted(kept) == [3, 8, 16]
     with kept[8].open("ab") as torn:
         torn.write(b'{"benchmark": "embedded-cho')
@@ -259,23 +278,51 @@ def test_a_gate_that_was_interrupted_goes_on_where_it_was(
     assert not (exported / WORK).exists()
 
 
-def test_responses_of_another_gate_or_another_export_are_not_taken(
-    base, exported, changed, runs_as, asked_of
+def test_an_interrupted_gate_outlives_a_shorter_one_and_one_that_cannot_run(
+    base, exported, changed, runs_as, asked_of, stop_after, monkeypatch
 ):
     runs_as()
-    run_gate(base, exported, changed(), QUIET)
-    again = [changed(), changed(max_tokens=11), changed(num_questions=7), changed(num_samples=1)]
-    for settings in again:
-        run_gate(base, exported, settings, QUIET)
+    stop_after(8 + 3)
+    with pytest.raises(KeyboardInterrupt):
+        gate_export(base, exported, changed(), QUIET)
+    gate_export(base, exported, changed(num_questions=2), QUIET)
+    with monkeypatch.context() as changes:
+        changes.setattr(gate_module, "why_not_run", lambda manifest: "not here")
+        gate_export(base, exported, changed(), QUIET)
+    assert sorted(kept_in(exported / WORK)) == [3, 8]
+    asked_of.clear()
+    gate_export(base, exported, changed(), QUIET)
+    assert asked_of == [("EdgeEngine", 5)]
+    assert not (exported / WORK).exists()
+
+
+def test_responses_of_another_gate_another_export_or_other_packages_are_not_taken(
+    base, exported, changed, runs_as, asked_of, tmp_path
+):
+    def run(versions=("1",), **settings):
+        kept = Kept(tmp_path, {"versions": versions})
+        run_gate(base, exported, changed(**settings), QUIET, kept)
+
+    def pair(count):
+        return [("Engine", count), ("EdgeEngine", count)]
+
+    runs_as()
+    run()
+    run()
+    assert asked_of == pair(8)
+    run(max_tokens=11)
+    run(num_questions=7)
+    run(num_samples=1)
+    run(versions=("2",))
+    assert asked_of[2:] == [*pair(8), *pair(7), *pair(8), *pair(8)]
     manifest = read_manifest(exported).model_copy(update={"files": {"model.onnx": "0" * 64}})
     write_json(exported / "export.json", manifest.model_dump(mode="json"))
-    run_gate(base, exported, changed(), QUIET)
-    pair = lambda count: [("Engine", count), ("EdgeEngine", count)]  # noqa: E731
-    assert asked_of == [*pair(8), *pair(8), *pair(7), *pair(8), ("EdgeEngine", 8)]
+    run()
+    assert asked_of[10:] == [("EdgeEngine", 8)]
 
 
 def test_responses_to_withheld_questions_are_never_on_disk(
-    base, exported, settings, runs_as, monkeypatch
+    base, exported, settings, runs_as, monkeypatch, tmp_path
 ):
     opened = asking.open_questions
     monkeypatch.setattr(
@@ -284,5 +331,33 @@ def test_responses_to_withheld_questions_are_never_on_disk(
         lambda settings: [replace(one, is_withheld=True) for one in opened(settings)],
     )
     runs_as()
-    run_gate(base, exported, settings, QUIET)
-    assert list((exported / WORK).iterdir()) == []
+    run_gate(base, exported, settings, QUIET, Kept(tmp_path / "kept", {}))
+    assert not (tmp_path / "kept").exists()
+
+
+def test_two_gates_of_one_export_at_once_are_refused(base, exported, settings):
+    with (
+        lock(exported / WORK),
+        pytest.raises(RunFolderError, match=r"in use by .* or use a copy of the export"),
+    ):
+        gate_export(base, exported, settings, QUIET)
+
+
+def test_a_folder_that_is_no_export_is_left_as_it_is(base, settings, tmp_path):
+    with pytest.raises(MissingError, match=r"has no export\.json"):
+        gate_export(base, tmp_path / "nothing", settings, QUIET)
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_two_benchmarks_of_one_name_are_refused_before_anything_is_asked(
+    base, exported, changed, asked_of, runs_as, tmp_path
+):
+    paths = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        paths.append(str(tmp_path / folder / "mine.parquet"))
+        write_records(tmp_path / folder / "mine.parquet", QUESTIONS, Question)
+    runs_as()
+    with pytest.raises(DataError, match="two benchmarks are called 'mine'"):
+        run_gate(base, exported, changed(benchmarks=tuple(paths)), QUIET)
+    assert asked_of == []

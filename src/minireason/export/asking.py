@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from minireason.errors import PromptTooLongError
+from minireason.errors import DataError, PromptTooLongError
 from minireason.evaluate.benchmarks import Asked, benchmark_folder, open_benchmark
 from minireason.evaluate.sample import ScoredSample, score, unfit
 from minireason.evaluate.sampling import Sampling, turn_of
@@ -43,25 +44,43 @@ class Answer:
     sample: ScoredSample
 
 
-@dataclass(frozen=True, slots=True)
 class Kept:
-    """Where finished responses are kept until all are there; `model` tells it from another."""
+    """The responses of a gate that are finished, in a folder until its figures are stored.
 
-    folder: Path
-    model: str | Mapping[str, str]
+    `made_with` is what must be the same for them to be those of this gate.
+    """
 
-    def journal(self, benchmarks: Sequence[Asked], sampling: Sampling) -> Journal:
-        """That of these questions asked in this way: each other way has one of its own."""
-        questions = {one.label: benchmark_settings(one, sampling, {}) for one in benchmarks}
-        made_with = {"model": self.model, "questions": questions, "sampling": asdict(sampling)}
+    def __init__(self, folder: Path, made_with: Mapping[str, Any]) -> None:
+        self.folder, self._made_with = folder, made_with
+        self._journals: list[Journal] = []
+
+    def journal(self, model: Any, benchmarks: Sequence[Asked], sampling: Sampling) -> Journal:
+        """That of these questions, asked of this model in this way."""
+        made_with = {
+            **self._made_with,
+            "model": model,
+            "sampling": asdict(sampling),
+            "questions": {one.label: benchmark_settings(one, sampling, {}) for one in benchmarks},
+        }
         name = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:16]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return Journal(self.folder / f"{name}.jsonl", made_with)
+        journal = Journal(self.folder / f"{name}.jsonl", made_with)
+        self._journals.append(journal)
+        return journal
+
+    def remove(self) -> None:
+        """Delete the journals that were asked for, and the folder where no other gate has one."""
+        for journal in self._journals:
+            journal.remove()
+        if not any(self.folder.glob("*.jsonl")):
+            shutil.rmtree(self.folder)
 
 
 def open_questions(settings: GateSettings) -> list[Asked]:
-    """The benchmarks of the gate. Raises as `open_benchmark`."""
-    return [
+    """The benchmarks of the gate.
+
+    Raises as `open_benchmark`, and DataError for two that have one name.
+    """
+    found = [
         open_benchmark(
             name,
             settings.num_questions,
@@ -71,6 +90,13 @@ def open_questions(settings: GateSettings) -> list[Asked]:
         )
         for name in settings.benchmarks
     ]
+    labels = [one.label for one in found]
+    if twice := [label for label in labels if labels.count(label) > 1]:
+        raise DataError(
+            f"two benchmarks are called {twice[0]!r}, and their figures could not be told apart; "
+            "rename one, or leave one out"
+        )
+    return found
 
 
 def answer(
@@ -79,12 +105,12 @@ def answer(
     sampling: Sampling,
     verifier: Verifier,
     progress: Progress,
-    kept: Kept | None = None,
+    journal: Journal | None = None,
 ) -> list[Answer]:
     """The answers to all questions, sample by sample in their order; all are asked at once.
 
-    What is kept is not asked again. A prompt that leaves no room in the context is answered
-    wrongly, by no tokens, as in `evaluate`.
+    What the journal holds is not asked again. A prompt that leaves no room in the context is
+    answered wrongly, by no tokens, as in `evaluate`.
     """
     jobs = [
         (one, question, index)
@@ -95,7 +121,6 @@ def answer(
     requests = [_fitting(backend, turn_of(*job, sampling)) for job in jobs]
     asked = {_key(job): request for job, request in zip(jobs, requests, strict=True) if request}
     withheld = frozenset(one.label for one in benchmarks if one.is_withheld)
-    journal = kept.journal(benchmarks, sampling) if kept else None
     done = _completed(backend, asked, withheld, progress, journal)
     is_inside = backend.starts_thinking()
     answers = []

@@ -30,15 +30,16 @@ from minireason.export.gate_settings import GateSettings
 from minireason.export.judging import is_garbage, judged
 from minireason.export.logits import open_logits
 from minireason.export.measures import OVERALL, agreement, following, losses, responses
+from minireason.export.run import MADE_WITH
 from minireason.inference.local import LocalBackend
 from minireason.inference.resolve import model_folder, open_local
 from minireason.progress import Progress
 from minireason.rollout.sampling import SamplingParams
-from minireason.runfolder import remove, versions, write_json
+from minireason.runfolder import lock, versions, write_json
 from minireason.verify.verifier import Verifier
 
 WORK = "gate"
-"""The folder of an export that keeps responses while its gate runs."""
+"""The folder of an export that keeps the responses of a gate until its figures are stored."""
 
 NEEDS = {"onnx": "onnxruntime_genai", "gguf": "llama_cpp", "torchao": "torchao"}
 """The package that an extra of this one brings."""
@@ -48,6 +49,7 @@ NEEDS = {"onnx": "onnxruntime_genai", "gguf": "llama_cpp", "torchao": "torchao"}
 class Reference:
     """An original with its answers: measured once for all its exports."""
 
+    source: Path
     backend: LocalBackend
     weights: str
     settings: GateSettings
@@ -63,10 +65,13 @@ def gate_export(source: Path, exported: Path, settings: GateSettings, progress: 
 
     What was measured elsewhere is not replaced by that it cannot be measured here.
     """
-    gate = run_gate(source, exported, settings, progress)
-    if not (gate.not_run and read_manifest(exported).gate):
-        store_gate(exported, gate, source)
-    remove(exported / WORK)
+    is_measured = read_manifest(exported).gate is not None
+    with lock(exported / WORK, instead="a copy of the export"):
+        kept = Kept(exported / WORK, {"versions": versions(*MADE_WITH), "device": settings.device})
+        gate = run_gate(source, exported, settings, progress, kept)
+        if not (gate.not_run and is_measured):
+            store_gate(exported, gate, source)
+        kept.remove()
     return gate
 
 
@@ -86,10 +91,16 @@ def store_gate(exported: Path, gate: Gate, source: Path | None = None) -> None:
     write_card(exported, source)
 
 
-def run_gate(source: Path, exported: Path, settings: GateSettings, progress: Progress) -> Gate:
-    """Measure an export beside its original; until it is stored, the responses are under `WORK`.
+def run_gate(
+    source: Path,
+    exported: Path,
+    settings: GateSettings,
+    progress: Progress,
+    kept: Kept | None = None,
+) -> Gate:
+    """Measure an export beside its original. Raises MissingError where one of them is not there.
 
-    Raises MissingError where one of them is not there.
+    Responses that `kept` holds are not asked for again.
     """
     manifest = read_manifest(exported)
     folder = Path(model_folder(str(source)))
@@ -97,8 +108,9 @@ def run_gate(source: Path, exported: Path, settings: GateSettings, progress: Pro
         named = manifest.source.get("model", str(source))
         weights = weights_hash(folder)
         return Gate(settings=_plain(settings), original=named, weights=weights, not_run=why)
-    reference = measure_reference(folder, settings, progress, exported / WORK)
-    return compare_export(reference, exported, progress, exported / WORK)
+    _require_source(manifest, weights_hash(folder), exported, folder)
+    reference = measure_reference(folder, settings, progress, kept)
+    return compare_export(reference, exported, progress, kept)
 
 
 def why_not_run(manifest: Manifest) -> str:
@@ -119,21 +131,19 @@ def why_not_run(manifest: Manifest) -> str:
 
 
 def measure_reference(
-    source: Path, settings: GateSettings, progress: Progress, work: Path | None = None
+    source: Path, settings: GateSettings, progress: Progress, kept: Kept | None = None
 ) -> Reference:
-    """Load the original, have it answer, and time it under transformers in float32.
-
-    Responses that are finished are kept in `work`, and found there after an interruption.
-    """
+    """Load the original, have it answer, and time it under transformers in float32."""
     folder = Path(model_folder(str(source)))
     questions = open_questions(settings)
     backend = _open(folder, settings, settings.device)
     weights = weights_hash(folder)
-    kept = Kept(work, weights) if work else None
-    answers, samples = _ask(backend, questions, settings, progress, kept)
+    asking = _Asking(questions, settings, progress, kept)
+    answers, samples = asking.of(backend, weights)
     timed_ids = _timed_ids(answers, settings, backend.max_length)
     footprint = _footprint(folder, "transformers", timed_ids, settings)
     return Reference(
+        folder,
         backend,
         weights,
         settings,
@@ -146,20 +156,16 @@ def measure_reference(
 
 
 def compare_export(
-    reference: Reference, exported: Path, progress: Progress, work: Path | None = None
+    reference: Reference, exported: Path, progress: Progress, kept: Kept | None = None
 ) -> Gate:
-    """Measure one export of the reference's model; `work` as in `measure_reference`."""
+    """Measure one export of the reference's model."""
     manifest, settings = read_manifest(exported), reference.settings
-    if manifest.source.get("weights", reference.weights) != reference.weights:
-        raise DataError(
-            f"{exported} was made from {manifest.model} with other weights than those of "
-            f"{reference.backend.name}; give the model it was made from, or export again"
-        )
+    _require_source(manifest, reference.weights, exported, reference.source)
     found: dict[str, Any] = {
         "settings": _plain(settings),
-        "original": reference.backend.name,
+        "original": manifest.source.get("model", reference.backend.name),
         "weights": reference.weights,
-        "versions": versions(),
+        "versions": versions(*MADE_WITH),
         "original_responses": responses(reference.samples),
         "original_footprint": reference.footprint,
     }
@@ -168,11 +174,19 @@ def compare_export(
     runs: Runs = "transformers" if manifest.format == "hf" else "runtime"
     try:
         found["exported_footprint"] = _footprint(exported, runs, reference.timed_ids, settings)
-        kept = Kept(work, manifest.files) if work else None
         found |= _measured(reference, exported, progress, kept)
     except (BrokenError, SamplingError) as error:
         return judged(Gate(**found), manifest, settings, broken=str(error))
     return judged(Gate(**found), manifest, settings)
+
+
+def _require_source(manifest: Manifest, weights: str, exported: Path, source: Path) -> None:
+    """Raises DataError where the export was made from other weights."""
+    if manifest.source.get("weights", weights) != weights:
+        raise DataError(
+            f"{exported} was made from {manifest.model} with other weights than those of "
+            f"{source}; give the model it was made from, or export again"
+        )
 
 
 def _measured(
@@ -186,7 +200,8 @@ def _measured(
         along = following(*pair, reference.answers, advance)
     if is_garbage(along, settings):  # every answer would run into the limit
         return {"following": along}
-    answers, samples = _ask(backend, reference.questions, settings, progress, kept)
+    asking = _Asking(reference.questions, settings, progress, kept)
+    answers, samples = asking.of(backend, read_manifest(exported).files)
     lost = losses(reference.samples, samples)
     return {
         "following": along,
@@ -197,23 +212,33 @@ def _measured(
     }
 
 
-def _ask(
-    backend: LocalBackend,
-    questions: Sequence[Asked],
-    settings: GateSettings,
-    progress: Progress,
-    kept: Kept | None,
-) -> tuple[list[Answer], list[ScoredSample]]:
-    """The greedy answers, and the samples that are judged: their own, unless more are asked for."""
-    greedy = SamplingParams(temperature=0.0, max_tokens=settings.max_tokens, seed=settings.seed)
-    with Verifier() as verifier:
-        answers = answer(backend, questions, Sampling(1, greedy), verifier, progress, kept)
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """The gate's questions, asked of the original and of the export in the same way."""
+
+    questions: Sequence[Asked]
+    settings: GateSettings
+    progress: Progress
+    kept: Kept | None
+
+    def of(self, backend: LocalBackend, model: Any) -> tuple[list[Answer], list[ScoredSample]]:
+        """The greedy answers, and the samples that are judged: theirs unless more are asked for.
+
+        `model` tells this one from others.
+        """
+        settings = self.settings
+        greedy = SamplingParams(temperature=0.0, max_tokens=settings.max_tokens, seed=settings.seed)
+        answers = self._answers(backend, model, Sampling(1, greedy))
         if not settings.num_samples:
             return answers, [one.sample for one in answers]
         params = replace(greedy, temperature=settings.temperature, top_p=settings.top_p)
-        several = Sampling(settings.num_samples, params)
-        sampled = answer(backend, questions, several, verifier, progress, kept)
-    return answers, [one.sample for one in sampled]
+        sampled = self._answers(backend, model, Sampling(settings.num_samples, params))
+        return answers, [one.sample for one in sampled]
+
+    def _answers(self, backend: LocalBackend, model: Any, sampling: Sampling) -> list[Answer]:
+        journal = self.kept.journal(model, self.questions, sampling) if self.kept else None
+        with Verifier() as verifier:
+            return answer(backend, self.questions, sampling, verifier, self.progress, journal)
 
 
 def _open(folder: Path, settings: GateSettings, device: str) -> LocalBackend:
