@@ -1,11 +1,12 @@
 """What calibration saves at equal size: exports of one model, rounded in several ways, beside it.
 
     python benchmarks/calibration.py --run runs/tiny [--out exports/calibration]
-        [--ways plain k_quant gptq qat] [--samples 8] [--seeds 0] [--questions 500] [--steps 400]
+        [--ways plain k_quant gptq qat] [--keep none down_proj] [--samples 8] [--seeds 0]
+        [--questions 500] [--steps 400]
 
 RUN is a finished run. The model of its last stage is exported to ONNX with 4 bits in blocks of 32,
-all of it and with down_proj at 8, after each way of rounding, and with 8 bits; what is in OUT is
-used. `--questions` and `--steps` say how long gptq and qat are: another OUT for each.
+all of it and with down_proj at 8 (`--keep`), after each way of rounding, and with 8 bits; what is
+in OUT is used. `--questions` and `--steps` say how long gptq and qat are: another OUT for each.
 
     plain     to the nearest number, as `minireason export` does
     k_quant   ONNX Runtime's search for scales and zero points, without data; 4 bits a block more
@@ -53,7 +54,7 @@ from minireason.progress import Progress
 from minireason.records import Question
 from minireason.train.packing import TokenSequence
 
-KEPT: tuple[tuple[str, ...], ...] = ((), ("down_proj",))
+KEPT: dict[str, tuple[str, ...]] = {"none": (), "down_proj": ("down_proj",)}  # at 8 bits
 LONGEST = 320  # tokens of a response
 OTHER = RolloutSettings(num_questions=500, num_rollouts=2, max_tokens=LONGEST, seed=1000)
 
@@ -65,6 +66,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("exports/calibration"))
     parser.add_argument("--ways", nargs="+", default=["plain", "k_quant", "gptq", "qat"])
+    parser.add_argument("--keep", nargs="+", choices=KEPT, default=[*KEPT])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--questions", type=int, default=RolloutSettings().num_questions)
@@ -94,8 +96,8 @@ def table(arguments: argparse.Namespace) -> Iterator[str]:
 
 
 def exports(model: Path, arguments: argparse.Namespace) -> Iterator[tuple[str, Path]]:
-    """Every way, all at 4 bits and with down_proj at 8, and 8 bits for all."""
-    for kept in KEPT:
+    """Every way with each of what is kept, and 8 bits for all."""
+    for kept in map(KEPT.__getitem__, arguments.keep):
         settings = ExportSettings(model, "onnx", keep_8bit=kept)
         for way in arguments.ways:
             for seed in arguments.seeds if way in ("gptq", "qat") else [0]:
