@@ -166,8 +166,8 @@ def test_an_export_of_another_model_is_refused_before_anything_is_asked(
     write_json(exported / "export.json", other.model_dump(mode="json"))
     runs_as()
     with pytest.raises(DataError, match="made from runs/base with other weights"):
-        run_gate(base, exported, settings, QUIET)
-    assert asked_of == []
+        gate_export(base, exported, settings, QUIET)
+    assert asked_of == [] and not (exported / WORK).exists()
 
 
 def test_a_target_that_is_not_here_is_not_run_and_does_not_fail(base, exported, settings):

@@ -68,9 +68,12 @@ class Kept:
         return journal
 
     def remove(self) -> None:
-        """Delete the journals that were asked for, and the folder where no other gate has one."""
+        """Delete the journals that were asked for; those of other gates stay."""
         for journal in self._journals:
             journal.remove()
+
+    def close(self) -> None:
+        """Delete the folder where there is no journal in it."""
         if not any(self.folder.glob("*.jsonl")):
             shutil.rmtree(self.folder)
 

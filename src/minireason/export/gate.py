@@ -68,10 +68,13 @@ def gate_export(source: Path, exported: Path, settings: GateSettings, progress: 
     is_measured = read_manifest(exported).gate is not None
     with lock(exported / WORK, instead="a copy of the export"):
         kept = Kept(exported / WORK, {"versions": versions(*MADE_WITH), "device": settings.device})
-        gate = run_gate(source, exported, settings, progress, kept)
-        if not (gate.not_run and is_measured):
-            store_gate(exported, gate, source)
-        kept.remove()
+        try:
+            gate = run_gate(source, exported, settings, progress, kept)
+            if not (gate.not_run and is_measured):
+                store_gate(exported, gate, source)
+            kept.remove()
+        finally:
+            kept.close()
     return gate
 
 
