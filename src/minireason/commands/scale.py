@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from minireason.evaluate.benchmarks import Asked
     from minireason.scaling.plan import Plan
 
+Methods = Annotated[
+    str,
+    typer.Option(
+        help="Of majority, best_of_n, beam, budget, refine (these; beam only in the embedded "
+        "engine), refine_majority."
+    ),
+]
+
 
 def scale(
     model: Model,
@@ -34,13 +42,7 @@ def scale(
     data: Data = None,
     hub: Hub = False,
     limit: Annotated[int, typer.Option(min=0, help="Questions (0: all).")] = 100,
-    methods: Annotated[
-        str,
-        typer.Option(
-            help="Of majority, best_of_n, beam, budget, refine (these; beam only in the embedded "
-            "engine), refine_majority."
-        ),
-    ] = "",
+    methods: Methods = "",
     sizes: Annotated[
         str, typer.Option(help="Samples, beams, rounds, or multiples of --unit.")
     ] = "1,2,4,8",
