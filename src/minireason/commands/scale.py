@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 Methods = Annotated[
     str,
     typer.Option(
-        help="Of majority, best_of_n, beam, budget, refine (these; beam only in the embedded "
-        "engine), refine_majority."
+        help="With commas: majority, best_of_n, beam, budget, refine, refine_majority (all but "
+        "the last; beam where the embedded engine runs)."
     ),
 ]
 
