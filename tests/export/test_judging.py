@@ -123,12 +123,28 @@ def advice_of(**changes):
     return " ".join(judged(gate(overall=loss(0.1, 0.1, 0.1)), made, SETTINGS).advice)
 
 
+def calibration(method, num_questions, num_steps):
+    rollouts, training = {"num_questions": num_questions}, {"num_steps": num_steps}
+    return {"settings": {"method": method, "rollouts": rollouts, "training": training}}
+
+
+def test_of_a_calibration_a_longer_one_is_advised_and_of_gptq_training():
+    found = advice_of(quantization={"calibration": calibration("qat", 500, 400)})
+    assert "--calibrate" not in found
+    assert "--calibration-questions 3000 --calibration-steps 1000: a longer" in found
+    found = advice_of(quantization={"calibration": calibration("qat", 5000, 400)})
+    assert "--calibration-steps 1000: a longer" in found and "--calibration-questions" not in found
+    assert "--calibrate qat" in advice_of(quantization={"calibration": calibration("gptq", 500, 0)})
+
+
 def test_what_was_done_already_is_not_advised():
     kept = ["down_proj", "lm_head", "qkv_proj"]
     asked = {"block_size": 16, "accuracy_level": 1, "keep_8bit": kept}
-    found = advice_of(quantization={"settings": asked, "calibration": {"method": "qat"}})
+    found = advice_of(
+        quantization={"settings": asked, "calibration": calibration("qat", 3000, 1000)}
+    )
     assert "--keep-8bit" not in found and "--block-size" not in found
-    assert "--calibrate" not in found
+    assert "--calibrat" not in found
     assert "--accuracy-level" not in found and "--bits 8" in found
 
 

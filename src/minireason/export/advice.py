@@ -8,10 +8,14 @@ of `KEPT` is what the tiny model's rounding hurts most for its size.
 
 from __future__ import annotations
 
+from typing import Any
+
 from minireason.edge.manifest import Manifest
 
 SMALLEST_BLOCK = 16
 KEPT = ("qkv_proj", "lm_head", "down_proj")
+LONG = {"questions": 3000, "steps": 1000}
+"""A calibration that leaves the tiny model next to nothing to lose (docs/calibration.md)."""
 
 
 def advice(manifest: Manifest, *, is_broken: bool) -> list[str]:
@@ -31,8 +35,7 @@ def _finer(manifest: Manifest) -> list[str]:
     made = manifest.quantization.get("settings", manifest.quantization)
     tries = []
     if manifest.bits == 4 and manifest.format == "onnx":
-        if "calibration" not in manifest.quantization:
-            tries.append("--calibrate qat: fit the weights to the rounding, at the same size")
+        tries += _calibration(manifest.quantization.get("calibration"))
         if wanted := [name for name in KEPT if name not in made.get("keep_8bit", ())]:
             options = " ".join(f"--keep-8bit {name}" for name in wanted)
             tries.append(f"{options}: 8 bits where rounding hurts most")
@@ -49,3 +52,16 @@ def _finer(manifest: Manifest) -> list[str]:
         more = 32 if manifest.format == "onnx" and manifest.target == "cpu" else 16
         tries.append(f"--bits {more}: next to no loss")
     return tries
+
+
+def _calibration(done: dict[str, Any] | None) -> list[str]:
+    """One by training, or a longer one; `done` is that of the export."""
+    settings = (done or {}).get("settings", {})
+    if settings.get("method") != "qat":
+        return ["--calibrate qat: fit the weights to the rounding, at the same size"]
+    length = {
+        "questions": settings["rollouts"]["num_questions"],
+        "steps": settings["training"]["num_steps"],
+    }
+    longer = [f"--calibration-{name} {most}" for name, most in LONG.items() if length[name] < most]
+    return [f"{' '.join(longer)}: a longer calibration, at the same size"] if longer else []
