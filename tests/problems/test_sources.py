@@ -19,6 +19,7 @@ from minireason.problems.sources import load_questions
 from minireason.records import Question, write_records
 
 GOOD = {"id": "a", "question": "1+1?", "answer": "2"}
+TORN_GZIP = gzip.compress(b'{"question": "?", "answer": "1"}\n' * 9, mtime=0)[:-9]
 
 
 @pytest.fixture
@@ -179,7 +180,7 @@ def test_limit_draws_by_seed_and_smaller_is_a_prefix_of_larger(write):
         ("data.csv", b"a,b", "of no known kind; allowed: .jsonl"),
         ("data.parquet", b"PAR", "not a readable Parquet file"),
         ("data.jsonl.gz", b"not gzip", r"data\.jsonl\.gz:1: cannot read on"),
-        ("data.jsonl.gz", gzip.compress(b'{"question": "?", "answer": "1"}\n' * 9)[:-9], "cannot"),
+        ("data.jsonl.gz", TORN_GZIP, "cannot"),
     ],
 )
 def test_file_that_cannot_be_used_says_why(tmp_path, name, content, message):
