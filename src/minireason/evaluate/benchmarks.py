@@ -39,6 +39,13 @@ class Asked:
         return self.prompt.replace("{question}", question.text)
 
 
+def check_labels(benchmarks: Sequence[Asked], why: str) -> None:
+    """Raise DataError where two have one label; `why` says what that spoils and what to do."""
+    labels = [one.label for one in benchmarks]
+    if twice := [label for label in labels if labels.count(label) > 1]:
+        raise DataError(f"two benchmarks are called {twice[0]!r}, and {why}")
+
+
 def benchmark_questions(name: str, limit: int = 0, seed: int = 0) -> list[Question]:
     """The questions of a benchmark; `limit` takes that many by seeded shuffle, 0 all."""
     if name in BENCHMARKS:

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from minireason.errors import DataError
-from minireason.evaluate.benchmarks import Asked
+from minireason.evaluate.benchmarks import Asked, check_labels
 from minireason.evaluate.results import Results, measure
 from minireason.evaluate.sample import ScoredSample
 from minireason.evaluate.sampling import Sampling, sample_benchmark
@@ -47,7 +46,10 @@ def evaluate(
     settings or is in use, DataError where two benchmarks have one label, SamplingError where
     samples fail; what is finished stays.
     """
-    _check_labels(benchmarks)
+    check_labels(
+        benchmarks,
+        "their samples would lie in one file; rename one, or evaluate it into another --out",
+    )
     engine = dict(about["engine"])
     made_with = {"versions": versions(), "engine": engine}
     kept = {"versions": made_with["versions"], "engine": _without_speed(engine)}
@@ -74,15 +76,6 @@ def evaluate(
         everything["benchmarks"] = earlier | everything["benchmarks"]
         write_json(path, everything)
     return Results.model_validate(everything)
-
-
-def _check_labels(benchmarks: Sequence[Asked]) -> None:
-    labels = [one.label for one in benchmarks]
-    if twice := [label for label in labels if labels.count(label) > 1]:
-        raise DataError(
-            f"two benchmarks are called {twice[0]!r}, and their samples would lie in one file; "
-            f"rename one, or evaluate it into another --out"
-        )
 
 
 def _without_speed(engine: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minireason.errors import DataError, PromptTooLongError
-from minireason.evaluate.benchmarks import Asked, benchmark_folder, open_benchmark
+from minireason.errors import PromptTooLongError
+from minireason.evaluate.benchmarks import Asked, benchmark_folder, check_labels, open_benchmark
 from minireason.evaluate.sample import ScoredSample, score, unfit
 from minireason.evaluate.sampling import Sampling, turn_of
 from minireason.evaluate.settings import benchmark_settings
@@ -81,7 +81,7 @@ class Kept:
 def open_questions(settings: GateSettings) -> list[Asked]:
     """The benchmarks of the gate.
 
-    Raises as `open_benchmark`, and DataError for two that have one name.
+    Raises as `open_benchmark` and `check_labels`.
     """
     found = [
         open_benchmark(
@@ -93,12 +93,7 @@ def open_questions(settings: GateSettings) -> list[Asked]:
         )
         for name in settings.benchmarks
     ]
-    labels = [one.label for one in found]
-    if twice := [label for label in labels if labels.count(label) > 1]:
-        raise DataError(
-            f"two benchmarks are called {twice[0]!r}, and their figures could not be told apart; "
-            "rename one, or leave one out"
-        )
+    check_labels(found, "their figures could not be told apart; rename one, or leave one out")
     return found
 
 
