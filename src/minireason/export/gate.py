@@ -107,12 +107,12 @@ def run_gate(
     """
     manifest = read_manifest(exported)
     folder = Path(model_folder(str(source)))
+    weights = weights_hash(folder)
     if why := why_not_run(manifest):
         named = manifest.source.get("model", str(source))
-        weights = weights_hash(folder)
         return Gate(settings=_plain(settings), original=named, weights=weights, not_run=why)
-    _require_source(manifest, weights_hash(folder), exported, folder)
-    reference = measure_reference(folder, settings, progress, kept)
+    _require_source(manifest, weights, exported, folder)
+    reference = measure_reference(folder, settings, progress, kept, weights)
     return compare_export(reference, exported, progress, kept)
 
 
@@ -134,13 +134,20 @@ def why_not_run(manifest: Manifest) -> str:
 
 
 def measure_reference(
-    source: Path, settings: GateSettings, progress: Progress, kept: Kept | None = None
+    source: Path,
+    settings: GateSettings,
+    progress: Progress,
+    kept: Kept | None = None,
+    weights: str = "",
 ) -> Reference:
-    """Load the original, have it answer, and time it under transformers in float32."""
+    """Load the original, have it answer, and time it under transformers in float32.
+
+    `weights` is its hash where that is known: all of its bytes are read for it.
+    """
     folder = Path(model_folder(str(source)))
     questions = open_questions(settings)
     backend = _open(folder, settings, settings.device)
-    weights = weights_hash(folder)
+    weights = weights or weights_hash(folder)
     asking = _Asking(questions, settings, progress, kept)
     answers, samples = asking.of(backend, weights)
     timed_ids = _timed_ids(answers, settings, backend.max_length)
@@ -177,7 +184,7 @@ def compare_export(
     runs: Runs = "transformers" if manifest.format == "hf" else "runtime"
     try:
         found["exported_footprint"] = _footprint(exported, runs, reference.timed_ids, settings)
-        found |= _measured(reference, exported, progress, kept)
+        found |= _measured(reference, exported, manifest, progress, kept)
     except (BrokenError, SamplingError) as error:
         return judged(Gate(**found), manifest, settings, broken=str(error))
     return judged(Gate(**found), manifest, settings)
@@ -193,7 +200,11 @@ def _require_source(manifest: Manifest, weights: str, exported: Path, source: Pa
 
 
 def _measured(
-    reference: Reference, exported: Path, progress: Progress, kept: Kept | None
+    reference: Reference,
+    exported: Path,
+    manifest: Manifest,
+    progress: Progress,
+    kept: Kept | None,
 ) -> dict[str, Any]:
     """The export fed the original's responses, and unless it is garbage its own answers."""
     settings = reference.settings
@@ -204,7 +215,7 @@ def _measured(
     if is_garbage(along, settings):  # every answer would run into the limit
         return {"following": along}
     asking = _Asking(reference.questions, settings, progress, kept)
-    answers, samples = asking.of(backend, read_manifest(exported).files)
+    answers, samples = asking.of(backend, manifest.files)
     lost = losses(reference.samples, samples)
     return {
         "following": along,
