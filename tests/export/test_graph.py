@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from minireason.errors import ExportError
-from minireason.export.graph import check_graph, join_head_and_embedding, weight_bits
+from minireason.export.graph import check_graph, join_head_and_embedding
 from minireason.export.onnx import export_onnx
 from minireason.export.settings import PROJECTIONS, ExportSettings
 
@@ -41,14 +41,14 @@ def named(graph, part):
 
 
 def test_the_bits_are_those_of_the_nodes(made, graph):
-    assert weight_bits(graph) == {
+    assert check_graph(graph, {}) == {
         **dict.fromkeys(("qkv_proj", "o_proj", "gate_up_proj", "lm_head", "embed_tokens"), 4),
         "down_proj": 8,
     }
     for bits in (8, 32):
-        found = weight_bits(made(bits=bits))
+        found = check_graph(made(bits=bits), {})
         assert found == dict.fromkeys((*PROJECTIONS, "embed_tokens"), bits)
-    assert weight_bits(made(target="npu"))["embed_tokens"] == 32
+    assert check_graph(made(target="npu"), {})["embed_tokens"] == 32
 
 
 def test_layers_of_different_bits_are_refused(graph):
@@ -58,7 +58,7 @@ def test_layers_of_different_bits_are_refused(graph):
 
     rewrite(graph, change)
     with pytest.raises(ExportError, match="down_proj have 8 bits in one layer and 4 in another"):
-        weight_bits(graph)
+        check_graph(graph, {})
 
 
 def test_other_bits_than_asked_are_refused(graph):

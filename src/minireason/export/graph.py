@@ -29,15 +29,11 @@ OF_ONNX_RUNTIME = frozenset({"SimplifiedLayerNormalization", "SkipSimplifiedLaye
 CONTRIBUTED = "com.microsoft"
 
 
-def weight_bits(path: Path) -> dict[str, int]:
+def _weight_bits(graph: GraphProto) -> dict[str, int]:
     """The bits of the weights of each projection, and of the embedding.
 
     Raises ExportError where the layers differ.
     """
-    return _bits_of(onnx.load(path, load_external_data=False).graph)
-
-
-def _bits_of(graph: GraphProto) -> dict[str, int]:
     found: dict[str, int] = {}
     for projection, bits in _weights(graph):
         if found.setdefault(projection, bits) != bits:
@@ -85,12 +81,12 @@ def join_head_and_embedding(path: Path, block_size: int) -> None:
 
 
 def check_graph(path: Path, bits: Mapping[str, int]) -> dict[str, int]:
-    """`weight_bits` of a graph that is as it should be.
+    """The bits of each projection, of a graph that is as it should be.
 
     Raises ExportError where it is not whole, or its weights have not the bits asked.
     """
     model = onnx.load(path, load_external_data=False)
-    found = _bits_of(model.graph)
+    found = _weight_bits(model.graph)
     wrong = [name for name in bits if found.get(name) != bits[name]]
     if wrong:
         raise ExportError(
