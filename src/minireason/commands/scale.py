@@ -96,8 +96,8 @@ def _methods(named: str, model: str, server: str) -> tuple[str, ...]:
     from minireason.inference.resolve import model_folder, runs_without_torch
     from minireason.scaling.plan import BY_DEFAULT
 
-    if named.strip(" ,"):
-        return tuple(name.strip() for name in named.split(",") if name.strip())
+    if names := tuple(name.strip() for name in named.split(",") if name.strip()):
+        return names
     if server or runs_without_torch(Path(model_folder(model))):
         return tuple(name for name in BY_DEFAULT if name != "beam")
     return BY_DEFAULT

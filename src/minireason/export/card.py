@@ -46,20 +46,17 @@ def export_card(folder: Path, source: Path | None = None) -> str:
     """The text of the card."""
     manifest = read_manifest(folder)
     gate = Gate.model_validate(manifest.gate) if manifest.gate else None
-    return (
-        markdown_environment("export")
-        .get_template("card.md")
-        .render(
-            front_matter=_front_matter(manifest, folder, source).to_yaml(),
-            made=manifest,
-            form=FORMS[manifest.format],
-            runtime=RUNTIMES[manifest.format],
-            weights=next((path.name for path in sorted(folder.glob("*.gguf"))), ""),
-            quantization=_quantization(manifest.quantization),
-            gate=gate,
-            section=card_section(gate) if gate else "",
-            mark=MARK,
-        )
+    template = markdown_environment("export").get_template("card.md")
+    return template.render(
+        front_matter=_front_matter(manifest, folder, source).to_yaml(),
+        made=manifest,
+        form=FORMS[manifest.format],
+        runtime=RUNTIMES[manifest.format],
+        weights=next((path.name for path in sorted(folder.glob("*.gguf"))), ""),
+        quantization=_quantization(manifest.quantization),
+        gate=gate,
+        section=card_section(gate) if gate else "",
+        mark=MARK,
     )
 
 
